@@ -1,0 +1,11 @@
+//! chittyconnect: one front door before a family of services. `docs/ARCHITECTURE.md` has the picture.
+
+pub mod api;
+pub mod daemon;
+pub mod listener;
+pub mod model;
+pub mod proxy;
+pub mod registry;
+pub mod route;
+pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,3 @@
+//! The `chittyconnect` command.
+
+fn main() {}

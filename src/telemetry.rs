@@ -1,0 +1,38 @@
+//! What an operator sees of the daemon: structured log, access log, metrics.
+
+pub mod metrics;
+
+use std::path::PathBuf;
+
+/// The `log` section of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The least level written.
+    pub level: tracing::Level,
+    /// How the log's lines look.
+    pub format: Format,
+    /// Where the access log goes.
+    pub access: AccessLog,
+}
+
+/// How the log's lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// For a terminal.
+    Text,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, reopened on SIGHUP and SIGUSR1.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+}
