@@ -1,0 +1,1 @@
+//! Why a URL goes where it goes: what `explain` prints.
