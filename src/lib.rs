@@ -4,6 +4,7 @@ pub mod api;
 pub mod daemon;
 pub mod listener;
 pub mod model;
+pub mod problem;
 pub mod proxy;
 pub mod registry;
 pub mod route;

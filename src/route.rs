@@ -9,6 +9,8 @@ pub mod hostname;
 pub mod path;
 pub mod table;
 
+pub use table::RouteError;
+
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};

@@ -175,6 +175,16 @@ impl Table {
         self.prefixes.get(key.as_str())
     }
 
+    /// Whether `host` is one of the gateway's own: there it speaks CORS and answers OPTIONS.
+    #[must_use]
+    pub fn is_gateway(&self, host: &RequestHost) -> bool {
+        match self.hosts.get(host.as_str()) {
+            Some(HostTarget::Gateway(role)) => matches!(role, Role::Connect | Role::Api | Role::Mcp),
+            Some(HostTarget::Service(_)) => false,
+            None => host.as_str().is_empty() || host.is_bare(),
+        }
+    }
+
     /// Every name that routes, for "did you mean".
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.hosts.keys().chain(self.prefixes.keys()).map(|name| &**name)

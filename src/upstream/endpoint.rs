@@ -16,7 +16,7 @@ use crate::model::service::EndpointUrl;
 #[derive(Debug)]
 pub struct Endpoint {
     url: EndpointUrl,
-    label: Box<str>,
+    label: Arc<str>,
     guard: Option<Guard>,
     addresses: ArcSwap<Addresses>,
     due: Mutex<Option<Instant>>,
@@ -72,8 +72,8 @@ impl Endpoint {
 
     /// The same as text, for logs.
     #[must_use]
-    pub fn label(&self) -> &str {
-        &self.label
+    pub fn label(&self) -> Arc<str> {
+        Arc::clone(&self.label)
     }
 
     /// The address for a request: those of the preferred family take turns, then the others in order.

@@ -74,14 +74,14 @@ impl Resolver {
                 let ttl = found.valid_until().saturating_duration_since(now).clamp(MIN_TTL, MAX_TTL);
                 if endpoint.resolved(found.iter(), now + ttl) {
                     match endpoint.problem() {
-                        Some(problem) => tracing::warn!(endpoint = endpoint.label(), problem, "endpoint resolved"),
-                        None => tracing::debug!(endpoint = endpoint.label(), "endpoint resolved"),
+                        Some(problem) => tracing::warn!(endpoint = &*endpoint.label(), problem, "endpoint resolved"),
+                        None => tracing::debug!(endpoint = &*endpoint.label(), "endpoint resolved"),
                     }
                 }
             }
             Err(error) => {
                 if endpoint.unresolved(format!("its name cannot be looked up: {error}"), Instant::now() + RETRY) {
-                    tracing::warn!(endpoint = endpoint.label(), %error, "endpoint cannot be resolved");
+                    tracing::warn!(endpoint = &*endpoint.label(), %error, "endpoint cannot be resolved");
                 }
             }
         }

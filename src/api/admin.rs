@@ -1,0 +1,1 @@
+//! Answers for the operator: metrics, liveness, readiness, routes.
