@@ -1,6 +1,9 @@
 //! chittyconnect: one front door before a family of services. `docs/ARCHITECTURE.md` has the picture.
 
 pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod daemon;
 pub mod listener;
 pub mod model;

@@ -185,6 +185,30 @@ impl Table {
         }
     }
 
+    /// The prefixes and the hosts that route to `upstream`.
+    #[must_use]
+    pub fn names_of(&self, upstream: &Arc<Upstream>) -> (Vec<String>, Vec<String>) {
+        let service = upstream.service();
+        let keys = || std::iter::once(&service.id).chain([&service.subdomain]).chain(&service.aliases);
+        let mut prefixes = Vec::new();
+        let mut hosts = Vec::new();
+        for key in keys() {
+            if self.service_at_prefix(key).is_some_and(|found| Arc::ptr_eq(found, upstream)) {
+                prefixes.push(key.to_string());
+            }
+        }
+        for host in keys().map(|key| self.config.domain.child(key)).chain(service.hosts.iter().cloned()) {
+            if self.service_at_host(&host).is_some_and(|found| Arc::ptr_eq(found, upstream)) {
+                hosts.push(host.to_string());
+            }
+        }
+        for names in [&mut prefixes, &mut hosts] {
+            let mut seen = std::collections::HashSet::new();
+            names.retain(|name| seen.insert(name.clone()));
+        }
+        (prefixes, hosts)
+    }
+
     /// Every name that routes, for "did you mean".
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.hosts.keys().chain(self.prefixes.keys()).map(|name| &**name)
