@@ -1,6 +1,9 @@
 //! Where services come from: sources that publish whole lists, laid over each other.
 
 pub mod document;
+pub mod merge;
+mod snapshot;
+pub mod source;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -39,9 +39,8 @@ pub(super) fn remote(entry: Entry<'_>) -> Option<&str> {
 /// What a field says outright.
 fn said(entry: Entry<'_>) -> Option<EndpointUrl> {
     let within = entry.object("endpoints").map(|endpoints| endpoints.texts(&ENDPOINT_BASES));
-    let urls = entry.texts(&URLS).chain(within.into_iter().flatten());
-    urls.filter_map(origin)
-        .next()
+    let mut urls = entry.texts(&URLS).chain(within.into_iter().flatten());
+    urls.find_map(origin)
         .or_else(|| entry.texts(&HOSTS).find_map(host_origin))
         .or_else(|| entry.texts(&LABELS).find_map(host_origin))
 }

@@ -35,6 +35,7 @@ pub(super) fn over_http(value: &Value) -> Document {
 }
 
 /// Reads one entry as it comes over HTTP: a declaration, or the reason of its rejection.
+#[allow(clippy::needless_pass_by_value, reason = "the tables hand over what `json!` makes")]
 pub(super) fn entry(value: Value) -> Result<Declaration, String> {
     let mut document = over_http(&json!([value]));
     match (document.declarations.pop(), document.rejected.pop()) {
