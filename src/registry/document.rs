@@ -9,7 +9,7 @@ mod field;
 mod health;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use self::entry::Verdict;
-pub use self::entry::admit;
+pub use self::entry::admitted;
 use self::field::{Entry, kind, shown};
 pub use self::health::health_url;
 use crate::model::name::Hostname;

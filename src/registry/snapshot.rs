@@ -80,7 +80,9 @@ impl Snapshot {
     /// Whether both hold the same lists, whenever those were fetched.
     fn holds_the_same(&self, other: &Self) -> bool {
         let same = |(a, b): (&Source, &Source)| {
-            a.name == b.name && a.declarations == b.declarations && a.rejected == b.rejected
+            let same_lists = || a.declarations == b.declarations && a.rejected == b.rejected;
+            let same_memory = Arc::ptr_eq(&a.declarations, &b.declarations) && Arc::ptr_eq(&a.rejected, &b.rejected);
+            a.name == b.name && (same_memory || same_lists())
         };
         self.sources.len() == other.sources.len() && self.sources.iter().zip(&other.sources).all(same)
     }

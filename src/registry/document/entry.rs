@@ -105,12 +105,27 @@ fn declaration(entry: Entry<'_>, wrapped: bool, context: &Context, guard: Option
     Ok(declaration)
 }
 
+/// Those of `list` that may be used here, and the others with the reason; for what was read elsewhere (a YAML file, the
+/// snapshot). `guard` is `None` for the operator's own files.
+#[must_use]
+pub fn admitted(
+    list: impl IntoIterator<Item = Declaration>,
+    context: &Context,
+    guard: Option<&Guard>,
+) -> (Vec<Declaration>, Vec<Rejected>) {
+    let (mut usable, mut rejected) = (Vec::new(), Vec::new());
+    for (index, declaration) in list.into_iter().enumerate() {
+        match admit(&declaration, context, guard) {
+            Ok(()) => usable.push(declaration),
+            Err(reason) => rejected.push(flaw_of(&declaration, reason).at(index)),
+        }
+    }
+    (usable, rejected)
+}
+
 /// Whether a declaration may be used here: its id is no reserved word, no endpoint is this gateway, and none is an
-/// address that `guard` refuses (`None`: the operator's own file). Also for what comes back from the snapshot.
-///
-/// # Errors
-/// The reason, for the operator.
-pub fn admit(declaration: &Declaration, context: &Context, guard: Option<&Guard>) -> Result<(), String> {
+/// address that `guard` refuses. The error is the reason, for the operator.
+fn admit(declaration: &Declaration, context: &Context, guard: Option<&Guard>) -> Result<(), String> {
     let Some(id) = &declaration.id else { return Err("it has no id".to_owned()) };
     if id.is_reserved() {
         return Err(format!("its id `{id}` is a word that the gateway keeps for itself"));
@@ -125,7 +140,7 @@ pub fn admit(declaration: &Declaration, context: &Context, guard: Option<&Guard>
 }
 
 /// A declaration as [`Rejected`], but for its place.
-pub(super) fn flaw_of(declaration: &Declaration, reason: String) -> Flaw {
+fn flaw_of(declaration: &Declaration, reason: String) -> Flaw {
     let base = declaration.endpoints.as_ref().and_then(|endpoints| endpoints.first());
     Flaw { id: declaration.id.as_ref().map(ToString::to_string), base_url: base.map(ToString::to_string), reason }
 }

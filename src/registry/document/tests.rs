@@ -15,7 +15,7 @@ fn hosts(names: &[&str]) -> Vec<Hostname> {
     names.iter().map(|name| Hostname::parse(name).unwrap()).collect()
 }
 
-pub(super) fn context() -> Context {
+pub(in crate::registry) fn context() -> Context {
     let config = route::Config {
         domain: Hostname::parse("chitty.cc").unwrap(),
         connect: hosts(&["connect.chitty.cc"]),
