@@ -1,5 +1,7 @@
 //! Where services come from: sources that publish whole lists, laid over each other.
 
+pub mod declared;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
