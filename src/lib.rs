@@ -1,6 +1,7 @@
 //! chittyconnect: one front door before a family of services. `docs/ARCHITECTURE.md` has the picture.
 
 pub mod api;
+pub mod config;
 pub mod daemon;
 pub mod listener;
 pub mod model;
