@@ -16,6 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use jiff::Timestamp;
+use tower::Layer;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -106,7 +107,9 @@ fn described() -> utoipa::openapi::OpenApi {
 /// The router of the gateway hosts.
 pub fn router(state: ApiState) -> Router {
     let router: Router<ApiState> = public().into();
-    router.fallback(error::no_such_path).layer(middleware::from_fn(error::render)).with_state(state)
+    let router = router.fallback(error::no_such_path).with_state(state);
+    // Around the whole router, not around each route: axum adds `Allow` to its 405 on the way out of the latter.
+    Router::new().fallback_service(middleware::from_fn(error::render).layer(router))
 }
 
 /// Now, as the contract writes times: `2026-01-02T03:04:05.678Z`.

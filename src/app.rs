@@ -92,7 +92,8 @@ impl Shared {
             .map_err(|source| StartError::AccessLog { to: config.telemetry.access.clone(), source })?;
         let own = own_addresses();
         let endpoints = Arc::new(Endpoints::new(Arc::clone(&own)));
-        let resolver = Resolver::new(Arc::clone(&endpoints)).map_err(|error| StartError::Resolver(error.to_string()))?;
+        let resolver =
+            Resolver::new(Arc::clone(&endpoints)).map_err(|error| StartError::Resolver(error.to_string()))?;
         let context = Context::new(&config.route, own);
         let registry = Arc::new(Registry::new(config.registry.clone(), context, Arc::clone(&metrics)));
         let publisher =
@@ -155,12 +156,11 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         via,
         in_flight: shared.in_flight.clone(),
     });
-    let conf = server_conf(config, &shared.publisher.routes);
-    let mut service = Service::new("gateway".to_owned(), GatewayApp::new(&Arc::new(conf.clone()), gateway));
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(config, &shared.publisher.routes));
+    let mut service = Service::new("gateway".to_owned(), GatewayApp::new(&server.configuration, gateway));
     for listener in &config.listeners {
         service.add_listener(listener.to_pingora());
     }
-    let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     server.add_service(service);
 
@@ -182,7 +182,8 @@ fn server_conf(config: &Config, routes: &Routes) -> ServerConf {
         let table = routes.peek();
         table.upstreams().iter().flat_map(|upstream| upstream.service().endpoints.clone()).collect()
     };
-    let idle = config.upstream.idle_connections.map_or(LEAST_IDLE_CONNECTIONS.max(2 * distinct.len()), NonZeroUsize::get);
+    let idle =
+        config.upstream.idle_connections.map_or(LEAST_IDLE_CONNECTIONS.max(2 * distinct.len()), NonZeroUsize::get);
     ServerConf {
         threads: config.daemon.threads,
         upstream_keepalive_pool_size: idle,

@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::Config;
+
 /// One front door before a family of services.
 #[derive(Debug, Parser)]
 #[command(name = "chittyconnect", version, about, arg_required_else_help = true)]
@@ -59,6 +61,15 @@ struct Configured {
     config: Option<PathBuf>,
 }
 
+impl Configured {
+    /// The file and what it says. Every mistake is in the error, a line each.
+    fn load(&self) -> Result<(PathBuf, Config), String> {
+        let file = self.config.clone().map_or_else(Config::find, Ok).map_err(|error| output::chain(&error))?;
+        let config = Config::load(&file).map_err(|error| output::chain(&error))?;
+        Ok((file, config))
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct Output {
     /// How facts are printed
@@ -79,11 +90,11 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let done = match self.command {
-            Command::Serve(configured) => serve::run(configured.config),
+            Command::Serve(configured) => serve::run(&configured),
             Command::Demo { port } => demo::run(port),
-            Command::Check(configured) => check::run(configured.config),
-            Command::Explain { url, configured, output } => explain::run(&url, configured.config, output.format),
-            Command::Routes { configured, output } => routes::run(configured.config, output.format),
+            Command::Check(configured) => check::run(&configured),
+            Command::Explain { url, configured, output } => explain::run(&url, &configured, output.format),
+            Command::Routes { configured, output } => routes::run(&configured, output.format),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -13,3 +13,4 @@ pub mod registry;
 pub mod route;
 pub mod telemetry;
 pub mod upstream;
+pub mod yaml;

@@ -5,10 +5,12 @@
 //! neither resolved nor turned into routes here.
 
 mod aggregate;
+pub mod declared;
 pub mod document;
 mod file;
 mod http;
 pub mod merge;
+pub mod report;
 mod snapshot;
 pub mod source;
 mod state;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Degraded;
 use crate::problem::Problem;
-use crate::route::explain::{Explanation, RejectedEntry, explain};
 use crate::registry::report::RoutesReport;
+use crate::route::explain::Explanation;
 use crate::telemetry::metrics::Metrics;
 
 /// How far the process is: what `/readyz` answers.

@@ -80,9 +80,7 @@ fn admin_state(shared: &Shared) -> AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
         degraded: shared.degraded(),
-        routes: Arc::new(move || {
-            RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status())
-        }),
+        routes: Arc::new(move || RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status())),
         explain: Arc::new(move |url| {
             explain(url, &explainer.routes.load(), &rejected_of(&explained.merged())).map_err(|error| error.to_string())
         }),

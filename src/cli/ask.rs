@@ -26,7 +26,8 @@ struct Refusal {
 
 /// Asks `path` on `socket`.
 pub(super) fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Asked<T>, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         match tokio::net::UnixStream::connect(socket).await {
             Ok(_) => {}
@@ -36,7 +37,8 @@ pub(super) fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Aske
             Err(_) => return Ok(Asked::NoDaemon),
         }
         let failed = |error: reqwest::Error| format!("{}: {}", socket.display(), chain(&error));
-        let client = reqwest::Client::builder().no_proxy().unix_socket(socket).timeout(PATIENCE).build().map_err(failed)?;
+        let client =
+            reqwest::Client::builder().no_proxy().unix_socket(socket).timeout(PATIENCE).build().map_err(failed)?;
         let response = client.get(format!("http://admin{path}")).send().await.map_err(failed)?;
         let succeeded = response.status().is_success();
         let body = response.bytes().await.map_err(failed)?;

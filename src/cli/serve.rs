@@ -1,14 +1,10 @@
 //! `serve`: run the gateway.
 
-use std::path::PathBuf;
-
-use super::{logging, output};
+use super::{Configured, logging, output};
 use crate::app::{self, Hooks};
-use crate::config::{self, Config};
 
-pub(super) fn run(file: Option<PathBuf>) -> Result<(), String> {
-    let file = config::find(file).map_err(|error| error.to_string())?;
-    let config = Config::load(&file).map_err(|error| error.to_string())?;
+pub(super) fn run(configured: &Configured) -> Result<(), String> {
+    let (file, config) = configured.load()?;
     logging::start(&config.telemetry);
     for warning in &config.warnings {
         tracing::warn!("{warning}");

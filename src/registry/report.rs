@@ -100,7 +100,11 @@ impl RoutesReport {
                 enabled: service.enabled,
                 status: service.declared.status.clone(),
                 source: service.source.clone(),
-                provenance: service.provenance.iter().map(|(field, from)| ((*field).to_owned(), from.clone())).collect(),
+                provenance: service
+                    .provenance
+                    .iter()
+                    .map(|(field, from)| ((*field).to_owned(), from.clone()))
+                    .collect(),
             });
         }
         Self {
@@ -138,7 +142,11 @@ impl fmt::Display for RoutesReport {
         }
         for rejected in &self.rejected {
             let id = rejected.entry.id.as_deref().unwrap_or("?");
-            writeln!(f, "rejected:   entry {} ({id}) of {}: {}", rejected.entry.index, rejected.source, rejected.entry.reason)?;
+            writeln!(
+                f,
+                "rejected:   entry {} ({id}) of {}: {}",
+                rejected.entry.index, rejected.source, rejected.entry.reason
+            )?;
         }
         for source in &self.sources {
             let success = source.last_success.map_or("never".to_owned(), |at| format!("{at:.0}"));

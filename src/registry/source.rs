@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -64,7 +65,7 @@ pub(super) fn public_url(url: &Url) -> String {
 }
 
 /// How one source fares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceStatus {
     /// The source: `file:<path>` or `http:<url>`.
     pub name: SourceName,
@@ -85,7 +86,7 @@ pub struct SourceStatus {
 }
 
 /// A failure of a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceError {
     /// When.
     pub at: Timestamp,

@@ -93,12 +93,16 @@ impl ServiceFacts {
         Self {
             id: service.id.to_string(),
             source: service.source.clone(),
-            endpoints: upstream.endpoints().map(|endpoint| EndpointFacts {
-                url: endpoint.label().to_string(),
-                usable: endpoint.is_usable(),
-                problem: endpoint.problem(),
-            }).collect(),
-            timeouts_ms: timeouts.map(|limit| limit.map(|limit: Duration| limit.as_millis().try_into().unwrap_or(u64::MAX))),
+            endpoints: upstream
+                .endpoints()
+                .map(|endpoint| EndpointFacts {
+                    url: endpoint.label().to_string(),
+                    usable: endpoint.is_usable(),
+                    problem: endpoint.problem(),
+                })
+                .collect(),
+            timeouts_ms: timeouts
+                .map(|limit| limit.map(|limit: Duration| limit.as_millis().try_into().unwrap_or(u64::MAX))),
             body_bytes: service.body_bytes,
             forward_credentials: service.forward_credentials,
             enabled: service.enabled,
@@ -145,11 +149,16 @@ impl Explanation {
         match resolved.target {
             Target::Local => {
                 "local".clone_into(&mut self.answer);
-                self.rule = format!("`{}` is {}: the gateway answers this path itself", host.as_str(), role(table, host));
+                self.rule =
+                    format!("`{}` is {}: the gateway answers this path itself", host.as_str(), role(table, host));
             }
             Target::Host(upstream) => {
                 "service".clone_into(&mut self.answer);
-                self.rule = format!("`{}` is a host of service `{}`: the path goes on as sent", host.as_str(), upstream.service().id);
+                self.rule = format!(
+                    "`{}` is a host of service `{}`: the path goes on as sent",
+                    host.as_str(),
+                    upstream.service().id
+                );
                 self.upstream_path = Some(format!("{sent}{query}"));
                 self.service = Some(ServiceFacts::of(upstream));
             }
@@ -159,7 +168,9 @@ impl Explanation {
                 let becomes = if base.is_empty() { String::new() } else { format!(", and {base} stands in its place") };
                 self.rule = format!(
                     "`{}` is {}: the prefix {prefix} means service `{}` and is taken off{becomes}",
-                    host.as_str(), role(table, host), upstream.service().id,
+                    host.as_str(),
+                    role(table, host),
+                    upstream.service().id,
                 );
                 self.upstream_path = Some(format!("{base}{rest}{query}"));
                 self.service = Some(ServiceFacts::of(upstream));
@@ -184,7 +195,10 @@ impl Explanation {
         let label = wanted.split('.').next().unwrap_or_default();
         self.rejected = rejected
             .iter()
-            .filter(|entry| entry.entry.id.as_deref() == Some(label) || entry.entry.base_url.as_deref().is_some_and(|base| base.contains(&wanted)))
+            .filter(|entry| {
+                entry.entry.id.as_deref() == Some(label)
+                    || entry.entry.base_url.as_deref().is_some_and(|base| base.contains(&wanted))
+            })
             .cloned()
             .collect();
     }
@@ -255,7 +269,11 @@ impl fmt::Display for Explanation {
         }
         for rejected in &self.rejected {
             let id = rejected.entry.id.as_deref().unwrap_or("?");
-            writeln!(f, "rejected:  {id}, entry {} of {}: {}", rejected.entry.index, rejected.source, rejected.entry.reason)?;
+            writeln!(
+                f,
+                "rejected:  {id}, entry {} of {}: {}",
+                rejected.entry.index, rejected.source, rejected.entry.reason
+            )?;
         }
         Ok(())
     }
