@@ -109,8 +109,8 @@ impl Report {
     pub(super) fn into_findings(self) -> (Vec<Mistake>, Vec<Mistake>) {
         let in_order = |list: RefCell<Vec<Mistake>>| {
             let mut list = list.into_inner();
-            list.sort_by(|a, b| (a.position, &a.path).cmp(&(b.position, &b.path)));
-            list.dedup();
+            list.sort_by(|a, b| (a.position, &a.message, &a.path).cmp(&(b.position, &b.message, &b.path)));
+            list.dedup_by(|a, b| a.position == b.position && a.message == b.message);
             list
         };
         (in_order(self.mistakes), in_order(self.warnings))
