@@ -38,6 +38,19 @@ fn what_is_not_an_entry_at_all_is_rejected_too() {
 }
 
 #[test]
+fn what_the_parser_notes_inside_an_entry_costs_that_entry_too() {
+    let file = parse("services:\n  - {id: one, reason: a, reason: b}\n  - {id: two, url: !x y}\n  -\n  - {id: four}\n");
+    assert_eq!(ids(&file), ["four"]);
+    let reasons: Vec<_> = file.rejected.iter().map(|rejected| rejected.reason.lines().next().unwrap()).collect();
+    let expected = [
+        "s.yaml:2:26: services[0].reason: set twice, first at line 2; accepted: each key once",
+        "s.yaml:3:23: services[1].url: the tag `!x`; accepted: no tag",
+        "s.yaml:4:4: services[2].id: missing; accepted: 1 to 63 of a-z, 0-9 and -",
+    ];
+    assert_eq!(reasons, expected);
+}
+
+#[test]
 fn the_first_of_two_entries_with_one_id_keeps_it() {
     let file = parse("services:\n  - {id: one, subdomain: a}\n  - {id: ONE, subdomain: b}\n  - {id: two}\n");
     assert_eq!(ids(&file), ["one", "two"]);
