@@ -36,7 +36,8 @@ pub(super) fn run(port: u16) -> Result<(), String> {
     ]});
     fs::write(folder.path().join("registry.json"), format!("{registry:#}\n")).map_err(written)?;
     let file = folder.path().join("chittyconnect.yaml");
-    fs::write(&file, configuration(folder.path(), gateway, metrics)).map_err(written)?;
+    let yaml = configuration(folder.path(), gateway, metrics).map_err(|error| error.to_string())?;
+    fs::write(&file, yaml).map_err(written)?;
 
     let config = Config::load(&file).map_err(|error| output::chain(&error))?;
     logging::start(&config.telemetry);
@@ -63,16 +64,15 @@ fn metrics_address() -> std::io::Result<SocketAddr> {
 }
 
 /// As an operator would write it.
-fn configuration(folder: &Path, gateway: SocketAddr, metrics: SocketAddr) -> String {
-    let quoted = |name: &str| json!(folder.join(name)).to_string();
-    format!(
-        "domain: localhost\nlisteners: [{{bind: \"{gateway}\"}}]\nadmin: {{metrics: \"{metrics}\"}}\n\
-         store: {{path: {store}}}\nregistry: {{sources: [{{file: {registry}}}]}}\n\
-         log: {{level: warn, format: text, access: {access}}}\n",
-        store = quoted("data"),
-        registry = quoted("registry.json"),
-        access = quoted("access.log"),
-    )
+fn configuration(folder: &Path, gateway: SocketAddr, metrics: SocketAddr) -> Result<String, serde_yaml::Error> {
+    serde_yaml::to_string(&json!({
+        "domain": "localhost",
+        "listeners": [{"bind": gateway}],
+        "admin": {"metrics": metrics},
+        "store": {"path": folder.join("data")},
+        "registry": {"sources": [{"file": folder.join("registry.json")}]},
+        "log": {"level": "warn", "format": "text", "access": folder.join("access.log")},
+    }))
 }
 
 /// What to try, with the real ports.
