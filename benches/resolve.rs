@@ -96,7 +96,9 @@ fn resolve(c: &mut Criterion) {
         let table = table(services(count));
         let all: Vec<Asked> = scattered(count).map(Asked::new).collect();
         let counted = Region::new(ALLOCATOR);
-        all.iter().for_each(|asked| asked.resolve(&table));
+        for asked in &all {
+            asked.resolve(&table);
+        }
         assert_eq!(counted.change().allocations, 0, "a look-up allocates");
 
         let (by_host, by_prefix) = (Asked::new(4), Asked::new(5));

@@ -79,6 +79,8 @@ fn configuration(folder: &Path, gateway: SocketAddr, metrics: SocketAddr) -> Res
 fn guide(gateway: SocketAddr, metrics: SocketAddr, folder: &Path) -> String {
     let port = gateway.port();
     let folder = folder.display();
+    let program =
+        std::env::current_exe().map_or_else(|_| "chittyconnect".to_owned(), |path| path.display().to_string());
     format!(
         "\
 chittyconnect serves two sample services on http://{gateway}. Try, in another terminal:
@@ -94,7 +96,7 @@ chittyconnect serves two sample services on http://{gateway}. Try, in another te
   # what the gateway counts
   curl http://{metrics}/metrics
   # why a URL goes where it goes
-  chittyconnect explain http://api.localhost:{port}/chittyid/whoami --config {folder}/chittyconnect.yaml
+  {program} explain http://api.localhost:{port}/chittyid/whoami --config {folder}/chittyconnect.yaml
 
 Configuration, registry file and access log are in {folder}
 Ctrl-C stops it and removes that folder.
