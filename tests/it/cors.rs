@@ -72,7 +72,11 @@ fn a_preflight_is_answered_as_the_contract_says() {
         let row = |what: &str| format!("{what} of {host}{target}");
         rows.eq(row("status"), &204, &answer.status());
         rows.eq(row("Allow-Origin"), &Some("https://chatgpt.com"), &answer.header("access-control-allow-origin"));
-        rows.eq(row("Allow-Methods"), &listed("GET,POST,PUT,PATCH,DELETE,OPTIONS"), &members(&answer, "access-control-allow-methods"));
+        rows.eq(
+            row("Allow-Methods"),
+            &listed("GET,POST,PUT,PATCH,DELETE,OPTIONS"),
+            &members(&answer, "access-control-allow-methods"),
+        );
         rows.eq(
             row("Allow-Headers"),
             &listed("Content-Type,Authorization,X-ChittyOS-API-Key,X-ChittyID,Mcp-Session-Id,Mcp-Protocol-Version"),
@@ -119,7 +123,11 @@ fn an_answer_on_a_prefix_names_an_origin_only_if_it_is_allowed() {
         let answer = daemon.ask(&Ask::get(CONNECT, "/svc/api/x").header("Origin", origin));
         rows.eq(origin, &Some(origin), &answer.header("access-control-allow-origin"));
         rows.eq(origin, &Some("true"), &answer.header("access-control-allow-credentials"));
-        rows.holds(format!("{origin} Vary"), members(&answer, "vary").contains(&"origin".to_owned()), members(&answer, "vary"));
+        rows.holds(
+            format!("{origin} Vary"),
+            members(&answer, "vary").contains(&"origin".to_owned()),
+            members(&answer, "vary"),
+        );
         rows.eq(
             format!("{origin} Expose-Headers"),
             &listed("Content-Length,X-Request-ID,Mcp-Session-Id,ETag"),
@@ -158,9 +166,11 @@ fn on_a_prefix_the_gateways_headers_replace_the_upstreams() {
     let daemon = daemon(&upstream);
     let target = format!("/svc/api{}", raw(OWN_CORS, "close"));
     let mut rows = Rows::new();
-    for (origin, expected) in
-        [(Some("https://chatgpt.com"), Some("https://chatgpt.com")), (Some("https://its-own.example"), None), (None, None)]
-    {
+    for (origin, expected) in [
+        (Some("https://chatgpt.com"), Some("https://chatgpt.com")),
+        (Some("https://its-own.example"), None),
+        (None, None),
+    ] {
         let mut ask = Ask::get(CONNECT, &target);
         if let Some(origin) = origin {
             ask = ask.header("Origin", origin);
@@ -180,7 +190,8 @@ fn on_a_prefix_the_gateways_headers_replace_the_upstreams() {
 fn on_a_service_host_cors_belongs_to_the_service() {
     let upstream = Upstream::start();
     let daemon = daemon(&upstream);
-    let answer = daemon.ask(&Ask::get("svc.chitty.test", &raw(OWN_CORS, "close")).header("Origin", "https://chatgpt.com"));
+    let answer =
+        daemon.ask(&Ask::get("svc.chitty.test", &raw(OWN_CORS, "close")).header("Origin", "https://chatgpt.com"));
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://its-own.example"));
     assert_eq!(answer.header("access-control-allow-credentials"), Some("false"));
     assert_eq!(answer.header("access-control-expose-headers"), Some("X-Its-Own"));

@@ -181,7 +181,9 @@ fn every_health_endpoint_that_is_named_is_answered() {
         let body = daemon.get(CONNECT, document).json();
         let Some(endpoints) = body["endpoints"].as_object() else { continue };
         for (name, path) in endpoints {
-            let Some(path) = path.as_str().filter(|p| p.starts_with('/') && !p.contains(['*', '{', ':'])) else { continue };
+            let Some(path) = path.as_str().filter(|p| p.starts_with('/') && !p.contains(['*', '{', ':'])) else {
+                continue;
+            };
             let answer = daemon.get(CONNECT, path);
             rows.holds(format!("{document} names {name}: {path}"), answer.status() != 404, answer.fate());
         }
@@ -237,7 +239,8 @@ fn the_document_follows_the_table() {
         .start();
     let before = daemon.get(CONNECT, TARGET);
     assert_eq!(service(&before.json(), "first")["status"], "active");
-    let two = format!("[{{\"name\":\"first\",\"url\":\"{0}\"}},{{\"name\":\"second\",\"url\":\"{0}\"}}]", upstream.url());
+    let two =
+        format!("[{{\"name\":\"first\",\"url\":\"{0}\"}},{{\"name\":\"second\",\"url\":\"{0}\"}}]", upstream.url());
     daemon.write("services.json", &two);
     let after = eventually("the second service in discovery", || {
         let answer = daemon.get(CONNECT, TARGET);
@@ -247,16 +250,4 @@ fn the_document_follows_the_table() {
     assert_ne!(before.header("etag"), after.header("etag"));
     let old = before.header("etag").unwrap();
     assert_eq!(daemon.ask(&Ask::get(CONNECT, TARGET).header("If-None-Match", old)).status(), 200);
-}
-
-#[test]
-fn a_service_without_endpoint_has_no_links_that_cannot_be_answered() {
-    let upstream = Upstream::start();
-    let daemon = daemon(&upstream);
-    let document = daemon.get(CONNECT, TARGET).json();
-    let listed = document["services"].as_array().unwrap().iter().find(|s| s["name"] == "nowhere");
-    let Some(entry) = listed else { return };
-    for key in ["mcp", "api", "health", "direct_mcp", "direct_api"] {
-        assert!(entry[key].is_null(), "{key} of a service without endpoint: {entry}");
-    }
 }

@@ -54,9 +54,21 @@ fn a_service_learns_who_asked_and_for_what() {
         rows.eq(row("X-Forwarded-Host"), &Some(host), &echo.header("x-forwarded-host"));
         rows.eq(row("X-Forwarded-Prefix"), &prefix, &echo.header("x-forwarded-prefix"));
         let forwarded = pairs(echo.header("forwarded").unwrap_or_default());
-        rows.eq(row("Forwarded"), &["for=127.0.0.1", &format!("host={host}"), "proto=http"].map(str::to_owned).to_vec(), &forwarded);
-        rows.holds(row("X-Request-ID"), echo.header("x-request-id").is_some_and(is_uuid_v7), echo.header("x-request-id"));
-        rows.holds(row("traceparent"), echo.header("traceparent").is_some_and(is_traceparent), echo.header("traceparent"));
+        rows.eq(
+            row("Forwarded"),
+            &["for=127.0.0.1", &format!("host={host}"), "proto=http"].map(str::to_owned).to_vec(),
+            &forwarded,
+        );
+        rows.holds(
+            row("X-Request-ID"),
+            echo.header("x-request-id").is_some_and(is_uuid_v7),
+            echo.header("x-request-id"),
+        );
+        rows.holds(
+            row("traceparent"),
+            echo.header("traceparent").is_some_and(is_traceparent),
+            echo.header("traceparent"),
+        );
         let via = echo.header("via").and_then(|via| via.strip_prefix("1.1 chittyconnect-"));
         rows.holds(row("Via"), via.is_some_and(|hex| hex.len() == 16 && is_lower_hex(hex)), echo.header("via"));
     }
@@ -296,11 +308,19 @@ fn hop_by_hop_headers_and_those_named_by_connection_stop_here() {
 fn connection_cannot_take_away_what_the_gateway_adds() {
     let upstream = Upstream::start();
     let daemon = daemon(&upstream);
-    let named = "close, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, Forwarded, X-Request-ID, Via, Host, traceparent";
+    let named =
+        "close, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, Forwarded, X-Request-ID, Via, Host, traceparent";
     let echo = daemon.ask(&Ask::get(SERVICE, "/").header("Connection", named)).echo();
-    for name in
-        ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-request-id", "via", "host", "traceparent"]
-    {
+    for name in [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "forwarded",
+        "x-request-id",
+        "via",
+        "host",
+        "traceparent",
+    ] {
         assert!(echo.header(name).is_some(), "{name} is missing: {}", echo.0);
     }
 }

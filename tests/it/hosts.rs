@@ -174,7 +174,9 @@ fn a_host_that_is_no_host_is_refused() {
     let upstream = Upstream::start();
     let daemon = daemon(&upstream);
     let mut rows = Rows::new();
-    for host in ["a b", "plain.chitty.test/x", "user@plain.chitty.test", "plain.chitty.test,id.chitty.test", "[::1", "a..b"] {
+    for host in
+        ["a b", "plain.chitty.test/x", "user@plain.chitty.test", "plain.chitty.test,id.chitty.test", "[::1", "a..b"]
+    {
         let answer = daemon.get(host, "/health");
         rows.holds(host, matches!(answer.status(), 400 | 404), answer.fate());
     }

@@ -30,15 +30,51 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
 ];
 
 const ALL_BELOW_CLI: &[&str] = &[
-    "app", "daemon", "config", "proxy", "api", "problem", "inventory", "auth", "registry", "listener", "route", "event",
-    "blob", "store", "upstream",
+    "app",
+    "daemon",
+    "config",
+    "proxy",
+    "api",
+    "problem",
+    "inventory",
+    "auth",
+    "registry",
+    "listener",
+    "route",
+    "event",
+    "blob",
+    "store",
+    "upstream",
 ];
 const ALL_BELOW_APP: &[&str] = &[
-    "daemon", "config", "proxy", "api", "problem", "inventory", "auth", "registry", "listener", "route", "event",
-    "blob", "store", "upstream",
+    "daemon",
+    "config",
+    "proxy",
+    "api",
+    "problem",
+    "inventory",
+    "auth",
+    "registry",
+    "listener",
+    "route",
+    "event",
+    "blob",
+    "store",
+    "upstream",
 ];
 const ALL_BELOW_DAEMON: &[&str] = &[
-    "config", "proxy", "api", "problem", "inventory", "auth", "registry", "listener", "route", "event", "blob", "store",
+    "config",
+    "proxy",
+    "api",
+    "problem",
+    "inventory",
+    "auth",
+    "registry",
+    "listener",
+    "route",
+    "event",
+    "blob",
+    "store",
     "upstream",
 ];
 const COMPONENTS: &[&str] =
@@ -47,14 +83,14 @@ const COMPONENTS: &[&str] =
 /// Modules at the bottom, which anyone above may import: no crate modules in them, but `model` for `yaml`.
 const BOTTOM: [&str; 3] = ["model", "telemetry", "yaml"];
 
-fn may_import(importer: &str, imported: &str) -> bool {
-    if importer == imported {
+fn may_import(module: &str, imported: &str) -> bool {
+    if module == imported {
         return true;
     }
-    if BOTTOM.contains(&importer) {
-        return importer == "yaml" && imported == "model";
+    if BOTTOM.contains(&module) {
+        return module == "yaml" && imported == "model";
     }
-    let allowed = MAY_IMPORT.iter().find(|(module, _)| *module == importer).map(|(_, allowed)| *allowed);
+    let allowed = MAY_IMPORT.iter().find(|(name, _)| *name == module).map(|(_, allowed)| *allowed);
     BOTTOM.contains(&imported) || allowed.is_some_and(|allowed| allowed.contains(&imported))
 }
 
@@ -177,13 +213,11 @@ fn expand<'a>(prefix: &str, rest: &'a str, found: &mut Vec<String>) -> &'a str {
     }
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
     let name = if prefix.is_empty() { rest[..end].to_owned() } else { format!("{prefix}::{}", &rest[..end]) };
-    match rest[end..].strip_prefix("::") {
-        Some(deeper) => expand(&name, deeper, found),
-        None => {
-            found.push(name);
-            &rest[end..]
-        }
+    if let Some(deeper) = rest[end..].strip_prefix("::") {
+        return expand(&name, deeper, found);
     }
+    found.push(name);
+    &rest[end..]
 }
 
 #[test]

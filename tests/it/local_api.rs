@@ -37,7 +37,8 @@ fn health_is_ok_and_names_the_service() {
 #[test]
 fn api_health_needs_no_key_and_a_key_does_no_harm() {
     let daemon = Daemon::builder().start();
-    for ask in [Ask::get(CONNECT, "/api/health"), Ask::get(CONNECT, "/api/health").header("X-ChittyOS-API-Key", "any")] {
+    for ask in [Ask::get(CONNECT, "/api/health"), Ask::get(CONNECT, "/api/health").header("X-ChittyOS-API-Key", "any")]
+    {
         let answer = daemon.ask(&ask);
         let body = answer.json();
         assert_eq!((answer.status(), &body["status"]), (200, &"healthy".into()), "{body}");
@@ -149,7 +150,11 @@ fn documents_are_the_same_on_all_three_hosts() {
     for target in DOCUMENTS {
         for host in [CONNECT, API, MCP, "127.0.0.1"] {
             let answer = daemon.get(host, target);
-            rows.eq(format!("{host}{target}"), &(200, Some("application/json")), &(answer.status(), answer.header("content-type")));
+            rows.eq(
+                format!("{host}{target}"),
+                &(200, Some("application/json")),
+                &(answer.status(), answer.header("content-type")),
+            );
             rows.holds(format!("{host}{target} has a length"), answer.header("content-length").is_some(), &answer.head);
         }
     }
@@ -281,9 +286,14 @@ fn health_stays_200_and_lists_what_is_degraded() {
 fn the_admin_address_answers_its_three_paths_and_nothing_else() {
     let daemon = Daemon::builder().start();
     let mut rows = Rows::new();
-    for (target, status) in
-        [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/health", 404), ("/", 404), ("/.well-known/chitty.json", 404)]
-    {
+    for (target, status) in [
+        ("/livez", 200),
+        ("/readyz", 200),
+        ("/metrics", 200),
+        ("/health", 404),
+        ("/", 404),
+        ("/.well-known/chitty.json", 404),
+    ] {
         rows.eq(target, &status, &daemon.admin(target).status());
     }
     rows.finish();

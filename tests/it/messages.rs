@@ -43,7 +43,10 @@ fn every_status_passes() {
     let upstream = Upstream::start();
     let daemon = daemon(&upstream);
     let mut rows = Rows::new();
-    for status in [200, 201, 202, 206, 299, 301, 303, 307, 308, 400, 401, 404, 409, 410, 418, 429, 451, 500, 501, 502, 503, 504, 599] {
+    for status in [
+        200, 201, 202, 206, 299, 301, 303, 307, 308, 400, 401, 404, 409, 410, 418, 429, 451, 500, 501, 502, 503, 504,
+        599,
+    ] {
         let answer = daemon.get(SERVICE, &format!("/status/{status}"));
         rows.eq(status.to_string(), &(status, "as asked".to_owned()), &(answer.status(), answer.text()));
     }
@@ -69,7 +72,9 @@ fn a_body_is_sent_after_the_service_said_continue() {
     let daemon = daemon(&upstream);
     for (host, path) in [(SERVICE, "/x"), (CONNECT, "/svc/api/x")] {
         let mut client = daemon.connect();
-        client.send(Ask::new("PUT", host, path).header("Expect", "100-continue").header("Content-Length", "5").to_bytes());
+        client.send(
+            Ask::new("PUT", host, path).header("Expect", "100-continue").header("Content-Length", "5").to_bytes(),
+        );
         assert_eq!(client.head("PUT").unwrap().status, 100);
         client.send("hello");
         assert_eq!(client.answer("PUT").echo().0["body_bytes"], 5);
@@ -224,8 +229,7 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn a_connection_serves_one_request_after_the_other() {
     let upstream = Upstream::start();
-    let daemon =
-        Daemon::builder().set("server", "{threads: 1}").service(upstream.service("svc")).start();
+    let daemon = Daemon::builder().set("server", "{threads: 1}").service(upstream.service("svc")).start();
     let mut client = daemon.connect();
     for (host, target, fate) in [
         (SERVICE, "/one", "-> /one"),
@@ -292,7 +296,7 @@ fn connection_close_is_honoured_for_both_versions() {
         format!("GET /x HTTP/1.1\r\nHost: {SERVICE}\r\nConnection: close\r\n\r\n"),
         format!("GET /x HTTP/1.0\r\nHost: {SERVICE}\r\n\r\n"),
         format!("GET /health HTTP/1.1\r\nHost: {CONNECT}\r\nConnection: close\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: nope.example\r\nConnection: close\r\n\r\n"),
+        "GET / HTTP/1.1\r\nHost: nope.example\r\nConnection: close\r\n\r\n".to_owned(),
     ] {
         let mut client = daemon.connect();
         client.send(&request);

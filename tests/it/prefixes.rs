@@ -249,8 +249,19 @@ fn an_unknown_service_is_named_as_such() {
 fn reserved_names_are_never_prefixes() {
     let upstream = Upstream::start();
     let reserved = [
-        "api", "mcp", "connect", "files", "sse", "health", "s3", "resource", "register", "services", "dashboard",
-        "admin", "metrics",
+        "api",
+        "mcp",
+        "connect",
+        "files",
+        "sse",
+        "health",
+        "s3",
+        "resource",
+        "register",
+        "services",
+        "dashboard",
+        "admin",
+        "metrics",
     ];
     let mut builder = Daemon::builder();
     for name in reserved {

@@ -117,7 +117,8 @@ fn what_went_wrong_inside_stays_inside() {
         ("svc.chitty.test", raw("not http at all\r\n\r\n", "close")),
     ] {
         let text = daemon.get(host, &target).text();
-        for inside in ["127.0.0.1", &closed.to_string(), ".invalid", "refused", "Connect", "pingora", "os error", "DNS"] {
+        for inside in ["127.0.0.1", &closed.to_string(), ".invalid", "refused", "Connect", "pingora", "os error", "DNS"]
+        {
             rows.holds(format!("{inside} in the answer of {host}{target}"), !text.contains(inside), &text);
         }
     }
@@ -181,7 +182,9 @@ fn a_slow_upstream_is_a_504() {
 #[test]
 fn a_request_that_meets_its_own_gateway_again_is_a_508() {
     let daemon = Daemon::builder()
-        .service("{id: loop, hosts: [loop.example], endpoints: [\"http://127.0.0.1:@PORT@\"], host_header: loop.example}")
+        .service(
+            "{id: loop, hosts: [loop.example], endpoints: [\"http://127.0.0.1:@PORT@\"], host_header: loop.example}",
+        )
         .start();
     assert_problem_shape(&daemon.get("loop.example", "/x"), 508, "loop_detected");
 }
@@ -225,7 +228,10 @@ fn unknown_names_are_table_loading_until_each_source_has_spoken() {
 fn a_source_that_failed_once_no_longer_holds_names_up() {
     let closed = closed_port();
     let daemon = Daemon::builder()
-        .set("registry", &format!("{{sources: [{{http: {{url: \"http://127.0.0.1:{closed}\"}}}}, {{file: absent.json}}]}}"))
+        .set(
+            "registry",
+            &format!("{{sources: [{{http: {{url: \"http://127.0.0.1:{closed}\"}}}}, {{file: absent.json}}]}}"),
+        )
         .start();
     eventually_eq("an unknown host is unknown", &"404 unknown_host".to_owned(), || {
         daemon.get("late.chitty.test", "/").fate()

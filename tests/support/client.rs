@@ -24,7 +24,6 @@ pub(crate) enum Ending {
 /// A status line and its headers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Head {
-    pub(crate) version: String,
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -33,12 +32,10 @@ impl Head {
     fn parse(bytes: &[u8]) -> Self {
         let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
         let mut lines = text.trim_end_matches("\r\n").split("\r\n");
-        let mut words = lines.next().unwrap_or_default().splitn(3, ' ');
-        let version = words.next().unwrap_or_default().to_owned();
-        let status = words.next().and_then(|word| word.parse().ok());
+        let status = lines.next().unwrap_or_default().split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status line: {text:?}"));
         let field = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
-        Self { version, status, headers: lines.filter_map(field).collect() }
+        Self { status, headers: lines.filter_map(field).collect() }
     }
 
     /// Every value of this header, in order.
@@ -91,7 +88,9 @@ impl Answer {
     pub(crate) fn problem(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let word = body["error"].as_str().map(str::to_owned);
-        word.unwrap_or_else(|| format!("no problem document but: {}", self.text().chars().take(300).collect::<String>()))
+        word.unwrap_or_else(|| {
+            format!("no problem document but: {}", self.text().chars().take(300).collect::<String>())
+        })
     }
 
     /// What became of the request, in few words: `-> /target` at the echo upstream, `404 unknown_host`, `200 local`.
@@ -117,10 +116,6 @@ impl Answer {
 pub(crate) struct Echo(pub(crate) Value);
 
 impl Echo {
-    pub(crate) fn target(&self) -> &str {
-        self.0["target"].as_str().unwrap_or_default()
-    }
-
     /// Every value of this header, in order.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let headers = self.0["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -378,7 +373,7 @@ impl Client {
         if let Some(end) = self.end {
             return Err(end);
         }
-        let mut piece = [0; 64 * 1024];
+        let mut piece = [0; 16 * 1024];
         let end = match self.stream.read(&mut piece) {
             Ok(0) => Ending::Fin,
             Ok(count) => {

@@ -185,6 +185,12 @@ impl Daemon {
     pub(crate) fn restart(mut self) -> Self {
         self.signal(Signal::SIGTERM);
         self.wait_for_exit();
+        self.start_again()
+    }
+
+    /// Starts it again in the same folder, on other ports, after it has ended.
+    #[track_caller]
+    pub(crate) fn start_again(self) -> Self {
         let builder = self.builder.clone();
         builder.start_in(self.into_folder())
     }

@@ -127,7 +127,7 @@ impl Upstream {
 
 /// The path at which the upstream writes exactly `bytes` and then does `then`: `close`, `reset` or `hang`.
 pub(crate) fn raw(bytes: impl AsRef<[u8]>, then: &str) -> String {
-    let hex: String = bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     format!("/raw?bytes={hex}&then={then}")
 }
 
@@ -161,7 +161,7 @@ impl Registry {
         self.put_as(path, "", document);
     }
 
-    /// `how`: `status=500`, `bearer=token`, `hold=1`, `cut=1`, joined with `&`.
+    /// `how`: `status=500`, `bearer=token`, `hold=1`, `cut=1`, `cursor=next`, joined with `&`.
     pub(crate) fn put_as(&self, path: &str, how: &str, document: impl AsRef<[u8]>) {
         let path = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
         self.ask("PUT", &format!("/document?path={path}&{how}"), document.as_ref());

@@ -3,7 +3,7 @@
 //! It prints its data port and its control port. `PUT /document?path=P` on the control port makes the body what
 //! `GET P` answers from then on, with a strong `ETag`; further parameters of the query: `status=N` (default 200),
 //! `bearer=TOKEN` (401 without it), `hold=1` (no answer until the document is replaced), `cut=1` (closes in
-//! mid-body). P may hold a query of its own, percent-encoded, for paging; without one it answers every query.
+//! mid-body), `cursor=C` (only for requests with that cursor; without it, for all others).
 //! `DELETE /document?path=P` makes it 404 again. `GET /requests` lists what was asked for.
 
 #![allow(clippy::unwrap_used, reason = "a test program: a surprise shall end it")]
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use server::{Connection, Next, Request, announce, serve};
@@ -28,9 +28,12 @@ struct Document {
     cut: bool,
 }
 
+/// By path and cursor.
+type Documents = HashMap<(String, Option<String>), Document>;
+
 #[derive(Default)]
 struct State {
-    documents: Mutex<HashMap<String, Document>>,
+    documents: Mutex<Documents>,
     changed: Condvar,
     requests: Mutex<Vec<Value>>,
 }
@@ -43,7 +46,7 @@ fn main() -> io::Result<()> {
 fn control(state: &State, connection: &mut Connection, request: &Request) -> io::Result<Next> {
     let mut body = Vec::new();
     connection.body(request, |piece| body.extend_from_slice(piece))?;
-    let path = request.parameter("path").map(decoded).unwrap_or_default();
+    let key = (request.parameter("path").map(decoded).unwrap_or_default(), request.parameter("cursor").map(decoded));
     let answer = match (request.method.as_str(), request.path()) {
         ("GET", "/requests") => Value::from(state.requests.lock().unwrap().clone()),
         ("PUT", "/document") => {
@@ -54,12 +57,12 @@ fn control(state: &State, connection: &mut Connection, request: &Request) -> io:
                 hold: request.parameter("hold").is_some(),
                 cut: request.parameter("cut").is_some(),
             };
-            state.documents.lock().unwrap().insert(path, document);
+            state.documents.lock().unwrap().insert(key, document);
             state.changed.notify_all();
             Value::Null
         }
         ("DELETE", "/document") => {
-            state.documents.lock().unwrap().remove(&path);
+            state.documents.lock().unwrap().remove(&key);
             state.changed.notify_all();
             Value::Null
         }
@@ -71,13 +74,12 @@ fn control(state: &State, connection: &mut Connection, request: &Request) -> io:
 
 fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Result<Next> {
     connection.body(request, |_| {})?;
-    let find = |documents: &HashMap<String, Document>| {
-        documents.get(&request.target).or_else(|| documents.get(request.path())).cloned()
-    };
-    let seen = json!({"target": request.target, "headers": request.headers});
-    state.requests.lock().unwrap().push(seen);
-    let held = |documents: &mut HashMap<String, Document>| find(documents).is_some_and(|document| document.hold);
-    let documents = state.changed.wait_while(state.documents.lock().unwrap(), held).unwrap();
+    let key = |cursor| (request.path().to_owned(), cursor);
+    let asked = key(request.parameter("cursor").map(decoded));
+    let find = |documents: &Documents| documents.get(&asked).or_else(|| documents.get(&key(None))).cloned();
+    state.requests.lock().unwrap().push(connection.seen(request));
+    let waits = |documents: &mut Documents| find(documents).is_some_and(|document| document.hold);
+    let documents = state.changed.wait_while(state.documents.lock().unwrap(), waits).unwrap();
     let found = find(&documents);
     drop(documents);
 
@@ -97,7 +99,7 @@ fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Re
         connection.stream.write_all(&document.body[..document.body.len() / 2])?;
         return Ok(Next::Close);
     }
-    let tag = Sha256::digest(&document.body).iter().take(8).fold("\"".to_owned(), |t, b| format!("{t}{b:02x}")) + "\"";
+    let tag = format!("\"{:x}\"", Sha256::digest(&document.body));
     let headers = format!("Content-Type: application/json\r\nETag: {tag}\r\n");
     if document.status == 200 && request.header("if-none-match") == Some(&tag) {
         connection.answer(request, 304, &headers, b"")?;
@@ -108,5 +110,5 @@ fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Re
 }
 
 fn decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }

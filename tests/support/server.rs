@@ -9,6 +9,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
+use serde_json::{Value, json};
+
 /// A request's head, byte for byte; bytes above 127 are the characters of the same number.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -57,14 +59,22 @@ pub(crate) fn latin1(bytes: &[u8]) -> String {
 /// One accepted connection.
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
-    /// Counted from 1 for each listener.
-    pub(crate) number: u64,
     /// The port it was accepted on.
-    pub(crate) port: u16,
+    port: u16,
+    /// Counted from 1 for each listener.
+    number: u64,
     buffer: Vec<u8>,
 }
 
 impl Connection {
+    /// What arrived, for the test that asks later.
+    pub(crate) fn seen(&self, request: &Request) -> Value {
+        json!({
+            "method": request.method, "target": request.target, "version": request.version,
+            "headers": request.headers, "port": self.port, "connection": format!("{}/{}", self.port, self.number),
+        })
+    }
+
     /// The next request's head; `None` when the client left between two requests or sent no HTTP.
     pub(crate) fn request(&mut self) -> io::Result<Option<Request>> {
         loop {
@@ -137,19 +147,13 @@ impl Connection {
 
     /// Writes a whole answer with its length; to HEAD the head alone.
     pub(crate) fn answer(&mut self, request: &Request, status: u16, headers: &str, body: &[u8]) -> io::Result<()> {
-        let length = if matches!(status, 204 | 304) { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let length =
+            if matches!(status, 204 | 304) { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let mut bytes = format!("HTTP/1.1 {status} Status {status}\r\n{length}{headers}\r\n").into_bytes();
         if request.method != "HEAD" && !length.is_empty() {
             bytes.extend_from_slice(body);
         }
         self.stream.write_all(&bytes)
-    }
-
-    /// Waits until the other side has closed, reading and dropping what it still sends.
-    pub(crate) fn wait_for_close(&mut self) {
-        while self.fill().is_ok_and(|count| count > 0) {
-            self.buffer.clear();
-        }
     }
 }
 

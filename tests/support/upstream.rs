@@ -114,7 +114,7 @@ fn control(state: &State, connection: &mut Connection, request: &Request) -> io:
 }
 
 fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Result<Next> {
-    let mut seen = description(connection, request);
+    let mut seen = connection.seen(request);
     let on_connection = state.requests.lock().unwrap().iter().filter(|r| r["connection"] == seen["connection"]).count();
     if on_connection == 0 {
         state.connections.fetch_add(1, Ordering::Relaxed);
@@ -128,9 +128,11 @@ fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Re
         ["stream", gate] => return stream(state, connection, request, gate),
         ["ws"] => return web_socket(connection, request),
         ["raw"] => return raw(connection, request),
-        ["refuse"] => return connection.answer(request, 403, "Connection: close\r\n", b"refused").map(|()| Next::Close),
+        ["refuse"] => {
+            return connection.answer(request, 403, "Connection: close\r\n", b"refused").map(|()| Next::Close);
+        }
         ["hang"] => {
-            connection.wait_for_close();
+            wait_for_close(connection)?;
             state.at("hang", |g| g.left = true);
             return Ok(Next::Close);
         }
@@ -147,14 +149,6 @@ fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Re
     }
     read_body(state, connection, request, parts.get(1).filter(|_| parts[0] == "upload"), &mut seen)?;
     respond(state, connection, request, &parts, &seen)
-}
-
-fn description(connection: &Connection, request: &Request) -> Value {
-    let id = format!("{}/{}", connection.port, connection.number);
-    json!({
-        "method": request.method, "target": request.target, "version": request.version, "headers": request.headers,
-        "port": connection.port, "connection": id,
-    })
 }
 
 /// Reads the body, adds its length and SHA-256 to `seen`, and lets `gate` count.
@@ -178,7 +172,7 @@ fn read_body(
     }
     outcome?;
     seen["body_bytes"] = count.into();
-    seen["body_sha256"] = hex(&hash.finalize()).into();
+    seen["body_sha256"] = format!("{:x}", hash.finalize()).into();
     Ok(())
 }
 
@@ -262,10 +256,15 @@ fn raw(connection: &mut Connection, request: &Request) -> io::Result<Next> {
     connection.stream.write_all(&unhex(request.parameter("bytes").unwrap_or_default()))?;
     match request.parameter("then") {
         Some("reset") => return reset(connection),
-        Some("hang") => connection.wait_for_close(),
+        Some("hang") => wait_for_close(connection)?,
         _ => {}
     }
     Ok(Next::Close)
+}
+
+/// Waits until the other side has closed, dropping what it still sends.
+fn wait_for_close(connection: &mut Connection) -> io::Result<()> {
+    io::copy(&mut connection.stream, &mut io::sink()).map(drop)
 }
 
 /// Closes with a reset, not a FIN.
@@ -288,10 +287,6 @@ fn web_socket(connection: &mut Connection, request: &Request) -> io::Result<Next
         }
     }
     Ok(Next::Close)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {
