@@ -22,3 +22,4 @@ mod registry_http;
 mod reload;
 mod streaming;
 mod support;
+mod tools;
