@@ -1,6 +1,29 @@
 //! The local endpoints: an axum router and the OpenAPI document made from the same definitions.
+//!
+//! This file is the table of contents: one line for each resource.
 
+pub mod admin;
+pub mod discovery;
+mod document;
+mod error;
+mod health;
+mod landing;
+mod mcp;
+mod openapi;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use jiff::Timestamp;
+use tower::Layer;
 use url::Url;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::route;
+use crate::telemetry::metrics::Metrics;
+use discovery::Documents;
 
 /// The `discovery` section and `gateway.landing_page`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,4 +50,69 @@ pub struct Onboarding {
     pub get_started: Option<Url>,
     pub device_code_flow: Option<Url>,
     pub docs: Option<Url>,
+}
+
+/// What the daemon says of its own condition: a short text for each thing that is not as it should be.
+pub type Degraded = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The discovery documents of the table in force.
+    pub discovery: Arc<Documents>,
+    /// Where a browser that asks for `/` is sent.
+    pub landing_page: Option<Url>,
+    /// The gateway's hosts.
+    pub gateway: Arc<route::Config>,
+    /// What is not as it should be.
+    pub degraded: Degraded,
+    /// Where discovery requests are counted.
+    pub metrics: Arc<Metrics>,
+    /// The OpenAPI document and the manifests, made once.
+    documents: Arc<openapi::Fixed>,
+}
+
+impl ApiState {
+    /// Puts the state together and makes the documents that do not change.
+    #[must_use]
+    pub fn new(
+        discovery: Arc<Documents>,
+        landing_page: Option<Url>,
+        gateway: Arc<route::Config>,
+        degraded: Degraded,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let documents = Arc::new(openapi::Fixed::make(&gateway, described()));
+        Self { discovery, landing_page, gateway, degraded, metrics, documents }
+    }
+}
+
+/// The public endpoints (CONTRACT.md §1), each with its description.
+fn public() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(landing::root))
+        .routes(routes!(health::health))
+        .routes(routes!(health::api_health))
+        .routes(routes!(health::status))
+        .routes(routes!(discovery::chitty_json))
+        .routes(routes!(mcp::mcp_json))
+        .routes(routes!(mcp::manifest))
+        .routes(routes!(openapi::openapi_json))
+}
+
+fn described() -> utoipa::openapi::OpenApi {
+    public().into_openapi()
+}
+
+/// The router of the gateway hosts.
+pub fn router(state: ApiState) -> Router {
+    let router: Router<ApiState> = public().into();
+    let router = router.fallback(error::no_such_path).with_state(state);
+    // Around the whole router, not around each route: axum adds `Allow` to its 405 on the way out of the latter.
+    Router::new().fallback_service(middleware::from_fn(error::render).layer(router))
+}
+
+/// Now, as the contract writes times: `2026-01-02T03:04:05.678Z`.
+fn now() -> String {
+    format!("{:.3}", Timestamp::now())
 }

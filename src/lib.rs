@@ -1,11 +1,16 @@
 //! chittyconnect: one front door before a family of services. `docs/ARCHITECTURE.md` has the picture.
 
 pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod daemon;
 pub mod listener;
 pub mod model;
+pub mod problem;
 pub mod proxy;
 pub mod registry;
 pub mod route;
 pub mod telemetry;
 pub mod upstream;
+pub mod yaml;

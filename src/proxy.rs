@@ -1,9 +1,46 @@
-//! The gateway as Pingora sees it.
+//! The gateway as Pingora sees it: phase methods only, in phase order.
+//!
+//! It receives the routing table and the local router; it knows neither where services come from nor what the local
+//! endpoints answer.
 
-use std::time::Duration;
+pub mod app;
+mod bridge;
+pub mod connection;
+pub mod context;
+mod cors;
+mod failure;
+pub mod header;
+pub mod in_flight;
+mod limit;
+mod record;
 
-use http::HeaderName;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use axum::Router;
+use bytes::Bytes;
+use http::{HeaderName, Method, StatusCode, Version};
 use ipnet::IpNet;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, Result};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use crate::model::request::RequestFacts;
+use crate::problem::Problem;
+use crate::route::Routes;
+use crate::route::hostname::RequestHost;
+use crate::route::table::Target;
+use crate::telemetry::access_log::AccessLogger;
+use crate::telemetry::metrics::{Metrics, RouteKind};
+use connection::Connection;
+use context::{RequestContext, RequestId, Rewrite};
+use cors::CorsPolicy;
+use failure::{failed, no_candidate, reason_of};
+use header::{Arrival, ForwardPolicy, Via};
+use in_flight::InFlight;
 
 /// `limits`, `trusted_proxies`, `auth.header` and `cors`.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,4 +77,419 @@ pub struct Cors {
     pub origins: Vec<String>,
     /// How long a browser may keep a preflight's answer.
     pub max_age: Duration,
+}
+
+/// What the gateway is made of.
+pub struct Parts {
+    /// Its section of the configuration.
+    pub config: Config,
+    /// The routing table.
+    pub routes: Routes,
+    /// The local endpoints.
+    pub router: Router,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+    /// Where it writes a line for each request.
+    pub access_log: AccessLogger,
+    /// Its mark on requests.
+    pub via: Via,
+    /// What a drain waits for.
+    pub in_flight: InFlight,
+}
+
+/// The gateway. Pingora calls the methods below in their order, once for each request unless said otherwise.
+pub struct Gateway {
+    parts: Parts,
+    cors: CorsPolicy,
+}
+
+impl Gateway {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { cors: CorsPolicy::new(&parts.config.cors, &parts.config.auth_header), parts }
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.parts.config.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Who is calling: the peer, or whom trusted proxies name.
+    fn identify(&self, session: &Session, context: &mut RequestContext) {
+        let peer = peer_of(session);
+        context.client = peer;
+        let stated = match peer {
+            Some(peer) if !self.parts.config.trusted_proxies.is_empty() && self.trusts(peer) => {
+                context.from_trusted = true;
+                header::stated_by_proxy(&session.req_header().headers, |address| self.trusts(address))
+            }
+            _ => (None, None),
+        };
+        context.client = stated.0.or(peer);
+        context.id = stated.1.unwrap_or_else(RequestId::generate);
+    }
+
+    /// The checks that come before routing.
+    fn admit(&self, session: &Session, context: &mut RequestContext) -> Result<(), Problem> {
+        let request = session.req_header();
+        let host = match request.headers.get(http::header::HOST) {
+            Some(host) => host.as_bytes(),
+            None if request.version >= Version::HTTP_11 => {
+                return Err(Problem::bad_request("a request over HTTP/1.1 needs a Host header"));
+            }
+            None => b"",
+        };
+        context.host = Some(RequestHost::parse(host)?);
+        limit::check_header(session, &self.parts.config.limits)?;
+        if self.parts.via.is_in(&request.headers) {
+            return Err(Problem::loop_detected());
+        }
+        Ok(())
+    }
+
+    /// Finds what answers; keeps it in the context. `Some` = the path for the local router.
+    fn route(&self, session: &Session, context: &mut RequestContext) -> Result<Option<Vec<u8>>, Problem> {
+        let request = session.req_header();
+        let Some(host) = &context.host else { return Err(Problem::internal()) };
+        let table = self.parts.routes.peek();
+        let resolved = table.resolve(host, path_of(request)).map_err(|error| {
+            context.on_gateway = table.is_gateway(host);
+            Problem::from(&error)
+        })?;
+        context.on_gateway = resolved.on_gateway;
+        let upstream = match resolved.target {
+            Target::Local => {
+                context.kind = RouteKind::Local;
+                return Ok(Some(resolved.path.into_owned()));
+            }
+            Target::Host(upstream) => {
+                context.kind = RouteKind::Host;
+                upstream
+            }
+            Target::Prefix { upstream, skip, base } => {
+                context.kind = RouteKind::Prefix;
+                let (prefix, rest) = resolved.path.split_at(skip);
+                let query = request.uri.query().map_or(&[][..], str::as_bytes);
+                let mut target = Vec::with_capacity(base.len() + rest.len() + query.len() + 1);
+                target.extend_from_slice(base.as_bytes());
+                target.extend_from_slice(rest);
+                if request.uri.query().is_some() {
+                    target.push(b'?');
+                    target.extend_from_slice(query);
+                }
+                context.rewrite = Some(Rewrite { target, prefix: prefix.to_vec() });
+                upstream
+            }
+        };
+        context.turn = upstream.next_turn();
+        context.upstream = Some(Arc::clone(upstream));
+        Ok(None)
+    }
+
+    fn body_limit(&self, context: &RequestContext) -> u64 {
+        let own = context.upstream.as_ref().and_then(|upstream| upstream.service().body_bytes);
+        own.unwrap_or(self.parts.config.limits.body_bytes)
+    }
+
+    /// Answers from the local router.
+    async fn answer(
+        &self,
+        session: &mut Session,
+        context: &RequestContext,
+        path: &[u8],
+    ) -> Result<(), failure::Failure> {
+        let facts =
+            RequestFacts { id: context.id.as_str().into(), client: context.client, host: context.host().into() };
+        let request = bridge::request(session, path, facts)?;
+        let response =
+            bridge::answer(session, &self.parts.router, request, self.parts.config.limits.body_bytes).await?;
+        let mut head = bridge::header_of(session, &response)?;
+        self.sign(session, context, &mut head, true)?;
+        Ok(bridge::write(session, head, response.into_body()).await?)
+    }
+
+    /// What every answer on a gateway host carries, and the request id on all.
+    fn sign(
+        &self,
+        session: &Session,
+        context: &RequestContext,
+        response: &mut ResponseHeader,
+        local: bool,
+    ) -> Result<()> {
+        if context.on_gateway {
+            self.cors.apply(response, session.get_header(http::header::ORIGIN), local)?;
+        }
+        response.insert_header(header::X_REQUEST_ID, context.id.as_str())
+    }
+
+    /// Writes a problem, unless an answer has begun. Returns whether the connection can serve another request.
+    async fn write_problem(&self, session: &mut Session, context: &RequestContext, problem: &Problem) -> Result<bool> {
+        let begun = session.response_written().is_some_and(|response| {
+            !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
+        });
+        if begun {
+            return Ok(false);
+        }
+        let reuse = context.attempts == 0 && session.as_downstream_mut().is_body_done();
+        if !reuse {
+            session.set_keepalive(None);
+        }
+        let accept = session.get_header(http::header::ACCEPT).map(http::HeaderValue::as_bytes);
+        let (content_type, body) = problem.render(context.id.as_str(), accept);
+        let mut response = ResponseHeader::build(problem.status, Some(10))?;
+        response.insert_header(http::header::CONTENT_TYPE, content_type)?;
+        response.insert_header(http::header::CONTENT_LENGTH, body.len().to_string())?;
+        for (name, value) in problem.headers() {
+            response.insert_header(name, value)?;
+        }
+        self.sign(session, context, &mut response, true)?;
+        let silent = session.req_header().method == Method::HEAD;
+        session.write_response_header(Box::new(response), silent).await?;
+        session.write_response_body((!silent).then(|| Bytes::from(body)), true).await?;
+        if !reuse {
+            failure::drain_rest(session).await;
+        }
+        Ok(reuse)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new()
+    }
+
+    fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {
+        // Bodies pass as they are; Pingora would put its compression here.
+    }
+
+    /// First hook, before any module: the request is ours from here on.
+    async fn early_request_filter(&self, session: &mut Session, context: &mut RequestContext) -> Result<()> {
+        if let Some(connection) = connection_of(session) {
+            connection.serving();
+        }
+        let keepalive = kept_alive(session, self.parts.config.limits.idle_timeout);
+        session.set_keepalive(keepalive);
+        context.ticket = Some(self.parts.in_flight.enter(self.parts.metrics.in_flight(RouteKind::None)));
+        self.identify(session, context);
+        Ok(())
+    }
+
+    /// Routes, and answers what is local. `true` = answered.
+    async fn request_filter(&self, session: &mut Session, context: &mut RequestContext) -> Result<bool> {
+        self.admit(session, context).map_err(failed)?;
+        if session.req_header().method == Method::OPTIONS && self.is_gateway_host(context) {
+            context.kind = RouteKind::Local;
+            let mut response = self.cors.preflight(session.get_header(http::header::ORIGIN))?;
+            response.insert_header(header::X_REQUEST_ID, context.id.as_str())?;
+            session.write_response_header(Box::new(response), true).await?;
+            return Ok(true);
+        }
+        let local = self.route(session, context).map_err(failed)?;
+        if let Some(ticket) = &mut context.ticket {
+            ticket.recount(self.parts.metrics.in_flight(context.kind));
+        }
+        limit::check_announced_body(session, self.body_limit(context)).map_err(failed)?;
+        let Some(path) = local else { return Ok(false) };
+        self.answer(session, context, &path).await.map_err(failure::Failure::into_error)?;
+        Ok(true)
+    }
+
+    /// Chooses where to dial. Called again for each retry: only the candidate differs.
+    async fn upstream_peer(&self, session: &mut Session, context: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
+        let Some(selected) = upstream.select(context.turn, context.candidate) else {
+            return Err(no_candidate(upstream, &self.parts.metrics));
+        };
+        context.attempts += 1;
+        context.upstream_started = Some(Instant::now());
+        context.endpoint = Some(selected.endpoint.label());
+        let peer = upstream.peer(&selected);
+        session.as_downstream_mut().set_pipelining_enabled(true);
+        Ok(peer)
+    }
+
+    /// No connection: the next address is tried, if there is one; nothing was sent yet.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut RequestContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(upstream) = &context.upstream {
+            self.parts.metrics.upstream_failed(upstream.service().id.as_str(), reason_of(&error));
+            context.candidate += 1;
+            error.set_retry(upstream.select(context.turn, context.candidate).is_some());
+        }
+        error
+    }
+
+    /// Edits the request's header for the upstream, and starts its clock.
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
+        let Some(selected) = upstream.select(context.turn, context.candidate) else {
+            return Err(no_candidate(upstream, &self.parts.metrics));
+        };
+        let service = upstream.service();
+        let policy = ForwardPolicy {
+            auth_header: &self.parts.config.auth_header,
+            forward_credentials: service.forward_credentials,
+            host: selected.host,
+            via: &self.parts.via,
+        };
+        let arrival = Arrival { peer: peer_of(session), scheme: scheme_of(session) };
+        header::prepare_upstream(request, context, arrival, &policy)?;
+        if let Some(connection) = connection_of(session) {
+            let total = service.timeouts.total.map(|total| total.saturating_sub(context.started.elapsed()));
+            connection.wait_at_most(service.timeouts.read, total);
+        }
+        Ok(())
+    }
+
+    /// Each piece of the request's body on its way up.
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        if session.was_upgraded() {
+            return Ok(());
+        }
+        let limit = self.body_limit(context);
+        limit::count_body(&mut context.body_bytes, body.as_ref().map_or(0, Bytes::len), limit).map_err(failed)?;
+        if let Some(connection) = connection_of(session) {
+            connection.moved();
+            if end_of_stream {
+                connection.hold();
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer's header, informational ones included.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        let connection = connection_of(session);
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            if let Some(connection) = connection {
+                connection.release();
+                connection.wait_for_ever();
+            }
+        } else if response.status.is_informational() {
+            if let Some(connection) = connection {
+                connection.moved();
+            }
+            return Ok(());
+        }
+        if let (Some(started), Some(upstream)) = (context.upstream_started, &context.upstream) {
+            let took = started.elapsed();
+            context.upstream_took = Some(took);
+            upstream.metrics().upstream_answered(took);
+        }
+        if let Some(connection) = connection {
+            if header::is_event_stream(response) { connection.ignore_gaps() } else { connection.moved() }
+        }
+        header::remove_hop_by_hop(response);
+        if session.req_header().version < Version::HTTP_11 {
+            // HTTP/1.0 knows no chunks (RFC 9112 §6.1): its end is the connection's end.
+            response.remove_header(&http::header::TRANSFER_ENCODING);
+        }
+        self.sign(session, context, response, false)
+    }
+
+    /// Each piece of the answer's body.
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        _context: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        if let Some(connection) = connection_of(session) {
+            connection.moved();
+        }
+        Ok(None)
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &RequestContext, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+
+    /// Any phase failed: what the client is told, and what the log is told.
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut RequestContext) -> FailToProxy {
+        let timed_out = connection_of(session).is_some_and(Connection::timed_out);
+        if let Some(connection) = connection_of(session) {
+            connection.wait_for_ever();
+        }
+        let Some(problem) = failure::problem_of(error, timed_out) else {
+            context.error = Some("client_closed");
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        failure::report(error, &problem, context, &self.parts.metrics, timed_out);
+        context.error = Some(problem.word);
+        match self.write_problem(session, context, &problem).await {
+            Ok(can_reuse_downstream) => FailToProxy { error_code: problem.status.as_u16(), can_reuse_downstream },
+            Err(error) => {
+                tracing::debug!(request_id = context.id.as_str(), %error, "the client left before its error");
+                FailToProxy { error_code: 0, can_reuse_downstream: false }
+            }
+        }
+    }
+
+    /// Last hook: one metrics update and one access line, whatever the outcome.
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut RequestContext) {
+        record::finished(session, context, &self.parts.metrics, &self.parts.access_log);
+    }
+}
+
+impl Gateway {
+    fn is_gateway_host(&self, context: &mut RequestContext) -> bool {
+        context.on_gateway = context.host.as_ref().is_some_and(|host| self.parts.routes.peek().is_gateway(host));
+        context.on_gateway
+    }
+}
+
+fn connection_of(session: &Session) -> Option<&Connection> {
+    Connection::of(session.as_downstream().stream()?)
+}
+
+fn peer_of(session: &Session) -> Option<IpAddr> {
+    session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
+}
+
+fn scheme_of(session: &Session) -> &'static str {
+    if session.digest().is_some_and(|digest| digest.ssl_digest.is_some()) { "https" } else { "http" }
+}
+
+/// The path as sent, without the query; of an absolute-form target, its path.
+fn path_of(request: &RequestHeader) -> &[u8] {
+    let raw = request.raw_path();
+    if raw.first() == Some(&b'/') {
+        let end = raw.iter().position(|&b| b == b'?').unwrap_or(raw.len());
+        return &raw[..end];
+    }
+    request.uri.path().as_bytes()
+}
+
+/// Seconds the connection may idle after this request; `None` where it ends with it.
+fn kept_alive(session: &Session, idle: Duration) -> Option<u64> {
+    session.as_downstream().get_keepalive().map(|_| idle.as_secs().max(1))
 }

@@ -1,5 +1,6 @@
 //! What an operator sees of the daemon: structured log, access log, metrics.
 
+pub mod access_log;
 pub mod metrics;
 
 use std::path::PathBuf;

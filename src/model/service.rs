@@ -209,10 +209,20 @@ pub struct Declaration {
 #[allow(clippy::option_option, reason = "not said and no limit are two different things here")]
 #[allow(missing_docs, reason = "the fields are those of `Timeouts`")]
 pub struct TimeoutsDeclaration {
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub connect: Option<Option<Duration>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub read: Option<Option<Duration>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub write: Option<Option<Duration>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub total: Option<Option<Duration>>,
+}
+
+/// A field that is there was said, null included: "no limit" survives a round trip.
+#[allow(clippy::option_option, reason = "not said and no limit are two different things here")]
+fn said<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<Duration>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// The name of a source, as it is shown: `services`, `file:<path>`, `http:<url>`.

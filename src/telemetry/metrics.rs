@@ -1,13 +1,47 @@
 //! Every metric of DESIGN.md ("Metrics"), registered once, handed down by construction.
+//!
+//! Series appear on first use. What a request touches is looked up once for each service ([`ServiceMetrics`]) and then
+//! costs an atomic or two.
 
-use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-/// The daemon's metrics. Cheap to share behind an `Arc`.
-#[derive(Debug)]
-pub struct Metrics {
-    registry: Registry,
-    registry_refresh: IntCounterVec,
-    registry_last_success: GaugeVec,
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Upper bounds of the duration histograms, in seconds: from a fast local answer to the default read timeout.
+const DURATION_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+
+/// How a request was routed: the `kind` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Answered by the gateway.
+    Local,
+    /// A service by its host.
+    Host,
+    /// A service by its prefix.
+    Prefix,
+    /// No route, or refused before one was looked for.
+    None,
+}
+
+impl RouteKind {
+    const ALL: [Self; 4] = [Self::Local, Self::Host, Self::Prefix, Self::None];
+
+    /// The label's value, also in the access log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Host => "host",
+            Self::Prefix => "prefix",
+            Self::None => "none",
+        }
+    }
 }
 
 /// How one attempt to refresh a source ended.
@@ -33,6 +67,31 @@ impl RefreshOutcome {
     }
 }
 
+/// The daemon's metrics. Share behind an `Arc`.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    upstream_duration: HistogramVec,
+    in_flight: [IntGauge; 4],
+    parse_errors: IntCounter,
+    upstream_failures: IntCounterVec,
+    routes: IntGaugeVec,
+    route_conflicts: IntGauge,
+    registry_refresh: IntCounterVec,
+    registry_last_success: GaugeVec,
+    config_reload: Gauge,
+    discovery: IntCounterVec,
+    access_log_dropped: IntCounter,
+    unrouted: ServiceMetrics,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
 impl Metrics {
     /// Registers everything.
     ///
@@ -40,20 +99,127 @@ impl Metrics {
     /// Only if two metrics had the same name, which a test would show.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let registry_refresh = IntCounterVec::new(
-            Opts::new("chittyconnect_registry_refresh_total", "Attempts to refresh a source of services."),
-            &["source", "outcome"],
+        let registered = Registered(&registry);
+        let in_flight =
+            registered.gauges("chittyconnect_http_requests_in_flight", "Requests being served.", &["kind"])?;
+        let requests = registered.counters(
+            "chittyconnect_http_requests_total",
+            "Requests answered, by class of status code.",
+            &["service", "kind", "code"],
         )?;
-        let registry_last_success = GaugeVec::new(
-            Opts::new(
-                "chittyconnect_registry_last_success_timestamp_seconds",
-                "When a source last gave a usable list, in Unix seconds.",
-            ),
-            &["source"],
+        let request_duration = registered.histograms(
+            "chittyconnect_http_request_duration_seconds",
+            "From a request's header to the end of its answer.",
+            &["service", "kind"],
         )?;
-        registry.register(Box::new(registry_refresh.clone()))?;
-        registry.register(Box::new(registry_last_success.clone()))?;
-        Ok(Self { registry, registry_refresh, registry_last_success })
+        let upstream_duration = registered.histograms(
+            "chittyconnect_upstream_duration_seconds",
+            "From choosing an endpoint to the header of its answer.",
+            &["service"],
+        )?;
+        let unrouted = ServiceMetrics::new("", &requests, &request_duration, &upstream_duration);
+        let build = registered.gauges("chittyconnect_build_info", "1, labelled with the version.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            in_flight: RouteKind::ALL.map(|kind| in_flight.with_label_values(&[kind.as_str()])),
+            requests,
+            request_duration,
+            upstream_duration,
+            unrouted,
+            parse_errors: registered.add(IntCounter::new(
+                "chittyconnect_http_parse_errors_total",
+                "Connections ended because no request could be read from them.",
+            )?)?,
+            upstream_failures: registered.counters(
+                "chittyconnect_upstream_failures_total",
+                "Attempts at an upstream that failed.",
+                &["service", "reason"],
+            )?,
+            routes: registered.gauges(
+                "chittyconnect_routes",
+                "Services in the table, by the source that names them.",
+                &["source"],
+            )?,
+            route_conflicts: registered
+                .add(IntGauge::new("chittyconnect_route_conflicts", "Names claimed by more than one service.")?)?,
+            registry_refresh: registered.counters(
+                "chittyconnect_registry_refresh_total",
+                "Attempts to refresh a source of services.",
+                &["source", "outcome"],
+            )?,
+            registry_last_success: registered.add(GaugeVec::new(
+                Opts::new(
+                    "chittyconnect_registry_last_success_timestamp_seconds",
+                    "When a source last gave a usable list, in Unix seconds.",
+                ),
+                &["source"],
+            )?)?,
+            config_reload: registered.add(Gauge::new(
+                "chittyconnect_config_last_reload_successful",
+                "1 if the configuration in force is the one on disk at the last (re)load, else 0.",
+            )?)?,
+            discovery: registered.counters(
+                "chittyconnect_discovery_requests_total",
+                "Answers with the discovery document.",
+                &["code"],
+            )?,
+            access_log_dropped: registered.add(IntCounter::new(
+                "chittyconnect_access_log_dropped_total",
+                "Access log lines given up because they could not be written.",
+            )?)?,
+            registry,
+        })
+    }
+
+    /// What requests to one service count into. The series live until [`Metrics::forget_service`].
+    #[must_use]
+    pub fn service(&self, id: &str) -> ServiceMetrics {
+        ServiceMetrics::new(id, &self.requests, &self.request_duration, &self.upstream_duration)
+    }
+
+    /// What requests without a service count into.
+    #[must_use]
+    pub fn unrouted(&self) -> &ServiceMetrics {
+        &self.unrouted
+    }
+
+    /// Drops every series of a service that is no longer in the table.
+    pub fn forget_service(&self, id: &str) {
+        for kind in [RouteKind::Host, RouteKind::Prefix] {
+            for code in CODE_CLASSES {
+                self.requests.remove_label_values(&[id, kind.as_str(), code]).ok();
+            }
+            self.request_duration.remove_label_values(&[id, kind.as_str()]).ok();
+        }
+        self.upstream_duration.remove_label_values(&[id]).ok();
+        for reason in FailureReason::ALL {
+            self.upstream_failures.remove_label_values(&[id, reason.as_str()]).ok();
+        }
+    }
+
+    /// The gauge of requests in flight.
+    #[must_use]
+    pub fn in_flight(&self, kind: RouteKind) -> &IntGauge {
+        &self.in_flight[kind as usize]
+    }
+
+    /// Counts a connection from which no request could be read.
+    pub fn parse_error(&self) {
+        self.parse_errors.inc();
+    }
+
+    /// Counts a failed attempt at an upstream.
+    pub fn upstream_failed(&self, service: &str, reason: FailureReason) {
+        self.upstream_failures.with_label_values(&[service, reason.as_str()]).inc();
+    }
+
+    /// Notes how many services each source names, and how many names are contested.
+    pub fn table_changed<'a>(&self, services: impl Iterator<Item = (&'a str, i64)>, conflicts: i64) {
+        self.routes.reset();
+        for (source, count) in services {
+            self.routes.with_label_values(&[source]).set(count);
+        }
+        self.route_conflicts.set(conflicts);
     }
 
     /// Counts one refresh of `source`.
@@ -66,9 +232,151 @@ impl Metrics {
         self.registry_last_success.with_label_values(&[source]).set(unix_seconds);
     }
 
-    /// Everything, for the exposition format.
+    /// Notes whether the configuration on disk is the one in force.
+    pub fn config_reloaded(&self, successful: bool) {
+        self.config_reload.set(if successful { 1.0 } else { 0.0 });
+    }
+
+    /// Counts one answer with the discovery document.
+    pub fn discovery_answered(&self, status: u16) {
+        self.discovery.with_label_values(&[&status.to_string()]).inc();
+    }
+
+    /// Counts access log lines that were given up.
+    pub fn access_log_dropped(&self, lines: u64) {
+        self.access_log_dropped.inc_by(lines);
+    }
+
+    /// Everything in the Prometheus text format.
+    ///
+    /// # Errors
+    /// When the encoder fails, which it does only on metrics without a name.
+    pub fn exposition(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// Why an attempt at an upstream failed: the `reason` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureReason {
+    /// No connection.
+    Connect,
+    /// No connection in time.
+    ConnectTimeout,
+    /// TLS could not be agreed, or its certificate is not trusted.
+    Tls,
+    /// No answer, or a gap in it, for too long.
+    Timeout,
+    /// The connection broke, or the answer was not HTTP.
+    Broken,
+    /// No endpoint with a usable address.
+    NoEndpoint,
+}
+
+impl FailureReason {
+    const ALL: [Self; 6] =
+        [Self::Connect, Self::ConnectTimeout, Self::Tls, Self::Timeout, Self::Broken, Self::NoEndpoint];
+
+    /// The label's value.
     #[must_use]
-    pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
-        self.registry.gather()
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::NoEndpoint => "no_endpoint",
+        }
+    }
+}
+
+const CODE_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+
+/// The handles of one service, each looked up on first use.
+pub struct ServiceMetrics {
+    id: Box<str>,
+    vecs: (IntCounterVec, HistogramVec, HistogramVec),
+    requests: [[OnceLock<IntCounter>; CODE_CLASSES.len()]; 4],
+    durations: [OnceLock<Histogram>; 4],
+    upstream: OnceLock<Histogram>,
+}
+
+impl fmt::Debug for ServiceMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceMetrics").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl ServiceMetrics {
+    fn new(id: &str, requests: &IntCounterVec, durations: &HistogramVec, upstream: &HistogramVec) -> Self {
+        Self {
+            id: id.into(),
+            vecs: (requests.clone(), durations.clone(), upstream.clone()),
+            requests: Default::default(),
+            durations: Default::default(),
+            upstream: OnceLock::new(),
+        }
+    }
+
+    /// Counts one answered request. `status` 0 = no answer could be given.
+    pub fn answered(&self, kind: RouteKind, status: u16, duration: Duration) {
+        let class = match status / 100 {
+            n @ 1..=5 => usize::from(n) - 1,
+            _ => CODE_CLASSES.len() - 1,
+        };
+        self.requests[kind as usize][class]
+            .get_or_init(|| self.vecs.0.with_label_values(&[&self.id, kind.as_str(), CODE_CLASSES[class]]))
+            .inc();
+        self.durations[kind as usize]
+            .get_or_init(|| self.vecs.1.with_label_values(&[&self.id, kind.as_str()]))
+            .observe(duration.as_secs_f64());
+    }
+
+    /// Notes how long an upstream took to begin its answer.
+    pub fn upstream_answered(&self, duration: Duration) {
+        self.upstream.get_or_init(|| self.vecs.2.with_label_values(&[&self.id])).observe(duration.as_secs_f64());
+    }
+}
+
+/// Makes and registers in one step.
+struct Registered<'a>(&'a Registry);
+
+impl Registered<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
+        self.add(HistogramVec::new(options, labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_appear_on_first_use_and_go_with_their_service() {
+        let metrics = Metrics::new().unwrap();
+        let service = metrics.service("chittyid");
+        assert!(!metrics.exposition().unwrap().contains("chittyid"));
+        service.answered(RouteKind::Host, 204, Duration::from_millis(3));
+        service.upstream_answered(Duration::from_millis(2));
+        metrics.upstream_failed("chittyid", FailureReason::Connect);
+        let text = metrics.exposition().unwrap();
+        assert!(text.contains("chittyconnect_http_requests_total{code=\"2xx\",kind=\"host\",service=\"chittyid\"} 1"));
+        metrics.forget_service("chittyid");
+        assert!(!metrics.exposition().unwrap().contains("chittyid"));
     }
 }

@@ -1,0 +1,104 @@
+//! Answers for the operator, never on a public listener: `/metrics`, `/livez`, `/readyz` on the admin address, and what
+//! the command line asks on the admin socket.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::Degraded;
+use crate::problem::Problem;
+use crate::registry::report::RoutesReport;
+use crate::route::explain::Explanation;
+use crate::telemetry::metrics::Metrics;
+
+/// How far the process is: what `/readyz` answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Life {
+    /// Not listening yet.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Finishing what is in flight.
+    Draining,
+}
+
+/// What the admin answers are made from.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The daemon's metrics.
+    pub metrics: Arc<Metrics>,
+    /// How far the process is.
+    pub life: Arc<dyn Fn() -> Life + Send + Sync>,
+    /// What is not as it should be.
+    pub degraded: Degraded,
+    /// The table in force, with everything that sources said.
+    pub routes: Arc<dyn Fn() -> RoutesReport + Send + Sync>,
+    /// Explains one URL with the table in force.
+    pub explain: Explain,
+}
+
+/// Explains one URL.
+pub type Explain = Arc<dyn Fn(&str) -> Result<Explanation, String> + Send + Sync>;
+
+#[derive(Serialize)]
+struct Readiness {
+    status: Life,
+    degraded: Vec<String>,
+}
+
+/// `/metrics`, `/livez` and `/readyz`.
+pub fn metrics_router(state: AdminState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state(state)
+}
+
+/// What the command line asks: `/routes`, `/explain?url=`, and the three of [`metrics_router`].
+pub fn socket_router(state: AdminState) -> Router {
+    Router::new()
+        .route("/routes", get(routes))
+        .route("/explain", get(explain_url))
+        .with_state(state.clone())
+        .merge(metrics_router(state))
+}
+
+async fn metrics(State(state): State<AdminState>) -> Response {
+    match state.metrics.exposition() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be encoded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// 200 while serving, degraded or not; 503 while starting and draining.
+async fn ready(State(state): State<AdminState>) -> Response {
+    let status = (state.life)();
+    let code = if status == Life::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, axum::Json(Readiness { status, degraded: (state.degraded)() })).into_response()
+}
+
+async fn routes(State(state): State<AdminState>) -> Response {
+    axum::Json((state.routes)()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    url: String,
+}
+
+async fn explain_url(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Response {
+    match (state.explain)(&asked.url) {
+        Ok(explanation) => axum::Json(explanation).into_response(),
+        Err(message) => Problem::bad_request(message).response("", &http::HeaderMap::new()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Errors of the local endpoints, all rendered in one place.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+use crate::model::request::RequestFacts;
+use crate::problem::Problem;
+
+impl IntoResponse for Problem {
+    /// Carries the problem to [`render`], which knows the request.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Any path that no endpoint has.
+pub(super) async fn no_such_path(request: Request) -> Problem {
+    Problem::not_found(format!("no endpoint at {}", request.uri().path()))
+}
+
+/// Gives every error its body.
+pub(super) async fn render(request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let facts = request.extensions().get::<RequestFacts>().cloned();
+    let mut response = next.run(request).await;
+    let problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        // axum's own answer to a known path with another method: no body, but `Allow`.
+        None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
+            let allow = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok());
+            Problem::method_not_allowed(allow.unwrap_or_default())
+        }
+        None => return response,
+    };
+    problem.response(facts.as_ref().map_or("", |facts| &facts.id), &headers)
+}

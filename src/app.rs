@@ -1,0 +1,205 @@
+//! The composition root: reading it top to bottom is reading the architecture.
+//!
+//! Configuration → what is shared → sources of services → table → gateway and local endpoints → listeners → a Pingora
+//! server with its signals. Nothing here decides anything about a request.
+
+mod background;
+pub mod offline;
+mod publish;
+mod reload;
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use pingora::services::listening::Service;
+
+use crate::api::{self, ApiState, Degraded};
+use crate::config::Config;
+use crate::daemon::signal::{Signals, StopWatch};
+use crate::daemon::{Lifecycle, drain, instance};
+use crate::listener::{BindError, check_bind};
+use crate::proxy::app::GatewayApp;
+use crate::proxy::header::Via;
+use crate::proxy::in_flight::InFlight;
+use crate::proxy::{Gateway, Parts};
+use crate::registry::Registry;
+use crate::registry::document::Context;
+use crate::route::Routes;
+use crate::telemetry::AccessLog;
+use crate::telemetry::access_log::{AccessLogger, Writer};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::endpoint::Endpoints;
+use crate::upstream::resolve::Resolver;
+use publish::Publisher;
+
+/// Upstream connections kept idle, where the configuration leaves it to us.
+const LEAST_IDLE_CONNECTIONS: usize = 512;
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant is the error of the part it names")]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Folder(#[from] instance::FolderError),
+    #[error("log.access: {to:?} cannot be opened")]
+    AccessLog { to: AccessLog, source: io::Error },
+    #[error("admin.socket: `{path}` cannot be used: {source}")]
+    Socket { path: PathBuf, source: io::Error },
+    #[error("admin.metrics: cannot listen on {address}: {source}")]
+    AdminAddress { address: SocketAddr, source: io::Error },
+    #[error("the name resolver cannot be started: {0}")]
+    Resolver(String),
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    #[error("the operating system refuses threads or signal handlers")]
+    System(#[source] io::Error),
+}
+
+/// What a caller of [`run`] may want done beside.
+#[derive(Default)]
+pub struct Hooks {
+    /// Once it serves.
+    pub ready: Option<Box<dyn FnOnce() + Send>>,
+    /// Last thing before the process ends.
+    pub last: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// What the parts of the daemon share.
+#[derive(Clone)]
+struct Shared {
+    metrics: Arc<Metrics>,
+    access_log: AccessLogger,
+    registry: Arc<Registry>,
+    publisher: Arc<Publisher>,
+    resolver: Resolver,
+    lifecycle: Lifecycle,
+    in_flight: InFlight,
+}
+
+impl Shared {
+    fn new(config: &Config) -> Result<(Self, Writer), StartError> {
+        let metrics = Arc::new(Metrics::new()?);
+        metrics.config_reloaded(true);
+        let (access_log, writer) = AccessLogger::start(&config.telemetry.access, Arc::clone(&metrics))
+            .map_err(|source| StartError::AccessLog { to: config.telemetry.access.clone(), source })?;
+        let own = own_addresses();
+        let endpoints = Arc::new(Endpoints::new(Arc::clone(&own)));
+        let resolver =
+            Resolver::new(Arc::clone(&endpoints)).map_err(|error| StartError::Resolver(error.to_string()))?;
+        let context = Context::new(&config.route, own);
+        let registry = Arc::new(Registry::new(config.registry.clone(), context, Arc::clone(&metrics)));
+        let publisher =
+            Arc::new(Publisher::new(config.route.clone(), config.api.clone(), endpoints, Arc::clone(&metrics)));
+        let lifecycle = Lifecycle::new();
+        let in_flight = InFlight::default();
+        Ok((Self { metrics, access_log, registry, publisher, resolver, lifecycle, in_flight }, writer))
+    }
+
+    /// What is not as it should be, a line each.
+    fn degraded(&self) -> Degraded {
+        let registry = Arc::clone(&self.registry);
+        Arc::new(move || {
+            let sources = registry.status().into_iter().filter(|source| source.failing || source.stale);
+            sources
+                .map(|source| {
+                    let how = if source.stale { "has had no usable list for too long" } else { "is failing" };
+                    format!("source {} {how}", source.name)
+                })
+                .collect()
+        })
+    }
+}
+
+/// Runs the daemon until it is told to stop; then the process ends. `file` is read again on SIGHUP.
+///
+/// # Errors
+/// [`StartError`], before anything listens.
+pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartError> {
+    for (index, listener) in config.listeners.iter().enumerate() {
+        check_bind(&format!("listeners[{index}].bind"), listener.bind)?;
+    }
+    if let Some(address) = config.daemon.metrics {
+        check_bind("admin.metrics", address)?;
+    }
+    let via = Via::new(&instance::open(&config.daemon.store_path)?);
+    let (shared, log_writer) = Shared::new(config)?;
+    let background = background::runtime().map_err(StartError::System)?;
+    let inside = background.enter();
+
+    let publisher = Arc::clone(&shared.publisher);
+    shared.registry.spawn(move |merged| publisher.publish(&merged));
+    background.block_on(background::first_names(&shared.resolver));
+    background.spawn(shared.resolver.clone().run());
+    background.block_on(background::serve_admin(&config.daemon, &shared))?;
+
+    let api = ApiState::new(
+        Arc::clone(&shared.publisher.documents),
+        config.api.landing_page.clone(),
+        Arc::clone(&shared.publisher.config),
+        shared.degraded(),
+        Arc::clone(&shared.metrics),
+    );
+    let gateway = Gateway::new(Parts {
+        config: config.proxy.clone(),
+        routes: shared.publisher.routes.clone(),
+        router: api::router(api),
+        metrics: Arc::clone(&shared.metrics),
+        access_log: shared.access_log.clone(),
+        via,
+        in_flight: shared.in_flight.clone(),
+    });
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(config, &shared.publisher.routes));
+    let mut service = Service::new("gateway".to_owned(), GatewayApp::new(&server.configuration, gateway));
+    for listener in &config.listeners {
+        service.add_listener(listener.to_pingora());
+    }
+    server.bootstrap();
+    server.add_service(service);
+
+    let signals = Signals::catch().map_err(StartError::System)?;
+    background.spawn(reload::answer_signals(signals, shared.clone(), config.clone(), file));
+    let addresses = config.listeners.iter().map(|listener| listener.bind).collect();
+    background.spawn(background::announce(addresses, shared.lifecycle.clone(), hooks.ready));
+    let last = move || hooks.last.into_iter().for_each(|last| last());
+    let Shared { lifecycle, in_flight, .. } = shared;
+    let grace_period = config.daemon.grace_period;
+    background.spawn(drain::end_process(lifecycle.clone(), in_flight, grace_period, log_writer, last));
+    drop(inside);
+    server.run(RunArgs { shutdown_signal: Box::new(StopWatch(lifecycle)) });
+    Ok(())
+}
+
+fn server_conf(config: &Config, routes: &Routes) -> ServerConf {
+    let distinct: HashSet<_> = {
+        let table = routes.peek();
+        table.upstreams().iter().flat_map(|upstream| upstream.service().endpoints.clone()).collect()
+    };
+    let idle =
+        config.upstream.idle_connections.map_or(LEAST_IDLE_CONNECTIONS.max(2 * distinct.len()), NonZeroUsize::get);
+    ServerConf {
+        threads: config.daemon.threads,
+        upstream_keepalive_pool_size: idle,
+        // The drain ends the process itself, see `daemon::drain`.
+        grace_period_seconds: Some(u64::from(u32::MAX)),
+        ..ServerConf::default()
+    }
+}
+
+/// Every address of this machine: what a registry over HTTP must not point at.
+fn own_addresses() -> Arc<[IpAddr]> {
+    match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces.iter().map(if_addrs::Interface::ip).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the machine's own addresses are not known: sources are not kept from naming them");
+            Arc::from([])
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Questions to the running daemon, over its admin socket.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::output::chain;
+
+/// A daemon that lives answers far sooner.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What came of a question.
+pub(super) enum Asked<T> {
+    /// The daemon's answer.
+    Answer(T),
+    /// Nobody answers on the socket.
+    NoDaemon,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+/// Asks `path` on `socket`.
+pub(super) fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Asked<T>, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        match tokio::net::UnixStream::connect(socket).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(format!("{}: {error}; the socket is for its owner and group", socket.display()));
+            }
+            Err(_) => return Ok(Asked::NoDaemon),
+        }
+        let failed = |error: reqwest::Error| format!("{}: {}", socket.display(), chain(&error));
+        let client =
+            reqwest::Client::builder().no_proxy().unix_socket(socket).timeout(PATIENCE).build().map_err(failed)?;
+        let response = client.get(format!("http://admin{path}")).send().await.map_err(failed)?;
+        let succeeded = response.status().is_success();
+        let body = response.bytes().await.map_err(failed)?;
+        let parsed = |error: serde_json::Error| {
+            format!("{}: the daemon's answer is not understood, is it another version? {error}", socket.display())
+        };
+        if succeeded {
+            serde_json::from_slice(&body).map(Asked::Answer).map_err(parsed)
+        } else {
+            Err(serde_json::from_slice::<Refusal>(&body).map_err(parsed)?.message)
+        }
+    })
+}

@@ -1,0 +1,43 @@
+//! What commands print: facts on standard output, complaints on standard error. A reader that has gone is no error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Format;
+
+/// One text, ending in a line break.
+pub(super) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }).ok();
+    out.flush().ok();
+}
+
+/// Facts, as the caller wants them.
+pub(super) fn facts<T: Serialize + Display>(facts: &T, format: Format) -> Result<(), String> {
+    match format {
+        Format::Text => print(&facts.to_string()),
+        Format::Json => print(&serde_json::to_string_pretty(facts).map_err(|error| error.to_string())?),
+    }
+    Ok(())
+}
+
+/// What went wrong.
+pub(super) fn complain(message: &str) {
+    let mut err = io::stderr().lock();
+    for line in message.lines() {
+        writeln!(err, "chittyconnect: {line}").ok();
+    }
+}
+
+/// An error and its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

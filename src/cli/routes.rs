@@ -1,0 +1,15 @@
+//! `routes`: the table with its provenance; from the running daemon, else as it would be.
+
+use super::ask::{Asked, ask};
+use super::{Configured, Format, output};
+use crate::app::offline::Offline;
+use crate::registry::report::RoutesReport;
+
+pub(super) fn run(configured: &Configured, format: Format) -> Result<(), String> {
+    let (_, config) = configured.load()?;
+    let report = match ask::<RoutesReport>(&config.daemon.socket, "/routes")? {
+        Asked::Answer(report) => report,
+        Asked::NoDaemon => Offline::build(&config).map_err(|error| output::chain(&error))?.routes(),
+    };
+    output::facts(&report, format)
+}

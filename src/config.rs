@@ -1,0 +1,134 @@
+//! The whole configuration: one field for each component's own.
+//!
+//! [`Config::load`] reads one YAML file, reports every mistake in it at once, and fills in the defaults. A `Config` that
+//! exists is usable; there is nothing to validate afterwards. It opens no other file, binds nothing and asks no DNS.
+//! Keys of capabilities that this build does not have are checked for their type and become warnings, or errors where
+//! ignoring them would weaken protection.
+
+mod admission;
+mod discovery;
+mod error;
+mod gateway;
+mod later;
+mod listen;
+mod log;
+mod origin;
+mod process;
+mod sources;
+mod surroundings;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use error::ConfigError;
+pub use surroundings::Surroundings;
+
+use crate::yaml::{Document, Mistake};
+use crate::{api, daemon, listener, proxy, registry, route, telemetry, upstream};
+
+/// Where the configuration is looked for when nobody names it, in order: beside the working directory's own software,
+/// then where an installed daemon has it.
+pub const PLACES: [&str; 2] = ["conf/chittyconnect.yaml", "/etc/chittyconnect/chittyconnect.yaml"];
+
+/// Largest configuration file, in bytes: 30 times what 10,000 services with every key take. What is larger is not a
+/// configuration, and would only fill the memory.
+const MAX_FILE: u64 = 256 << 20;
+
+/// A configuration that can be used as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The process: threads, drain, admin addresses, the store's folder.
+    pub daemon: daemon::Config,
+    /// The addresses that connections are accepted on; at least one, no two that contradict.
+    pub listeners: Vec<listener::Config>,
+    /// The domain and the gateway's own hosts.
+    pub route: route::Config,
+    /// Connections to upstreams.
+    pub upstream: upstream::Config,
+    /// The sources of services, and the static services.
+    pub registry: registry::Config,
+    /// Limits, trusted proxies, cross-origin answers.
+    pub proxy: proxy::Config,
+    /// What the discovery document says beside the services.
+    pub api: api::Config,
+    /// Logs.
+    pub telemetry: telemetry::Config,
+    /// What an operator should know, in the order of the file: keys that this build ignores.
+    pub warnings: Vec<Mistake>,
+}
+
+impl Config {
+    /// Reads the file at `path`. `serve` and `check` both call this.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] if the file cannot be read, [`ConfigError::Mistakes`] with all of them if it is
+    /// wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(unreadable(std::io::ErrorKind::FileTooLarge.into()));
+        }
+        let document = Document::parse_bytes(&bytes, &path.display().to_string());
+        Self::read(document, &Surroundings::of_process())
+    }
+
+    /// Reads `text`; `file` is what messages call it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Mistakes`].
+    pub fn parse(text: &str, file: &str) -> Result<Self, ConfigError> {
+        Self::parse_in(text, file, &Surroundings::of_process())
+    }
+
+    /// [`Config::parse`], with the surroundings that some defaults depend on stated.
+    ///
+    /// # Errors
+    /// [`ConfigError::Mistakes`].
+    pub fn parse_in(text: &str, file: &str, surroundings: &Surroundings) -> Result<Self, ConfigError> {
+        Self::read(Document::parse(text, file), surroundings)
+    }
+
+    /// The first of [`PLACES`] that exists.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotFound`] if none does.
+    pub fn find() -> Result<PathBuf, ConfigError> {
+        find_in(&PLACES.map(PathBuf::from))
+    }
+
+    fn read(document: Document, surroundings: &Surroundings) -> Result<Self, ConfigError> {
+        let root = document.root();
+        let server = root.section("server");
+        let store = process::read_store(&root.section("store"));
+        let listeners = listen::read(&root);
+        let gateway = gateway::read(&root, &listeners);
+        let config = Self {
+            daemon: process::read(&server, &root.section("admin"), &store, &listeners, surroundings),
+            upstream: process::read_upstream(&server),
+            registry: sources::read(&root, &store, &gateway),
+            proxy: admission::read(&root, &gateway.route.domain),
+            api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
+            telemetry: log::read(&root.section("log")),
+            listeners: listeners.into_iter().map(|listener| listener.config).collect(),
+            route: gateway.route,
+            warnings: Vec::new(),
+        };
+        later::read(&root);
+        drop((server, root));
+        match document.into_findings() {
+            (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),
+            (mistakes, _) => Err(ConfigError::Mistakes(mistakes)),
+        }
+    }
+}
+
+fn find_in(places: &[PathBuf]) -> Result<PathBuf, ConfigError> {
+    let found = places.iter().find(|place| place.is_file());
+    found.cloned().ok_or_else(|| ConfigError::NotFound { places: places.to_vec() })
+}

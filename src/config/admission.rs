@@ -1,0 +1,128 @@
+//! `limits`, `trusted_proxies`, `auth` and `cors`: who and what is let in.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use http::HeaderName;
+use http::header;
+use ipnet::IpNet;
+use url::Url;
+
+use super::origin::Origin;
+use crate::model::name::Hostname;
+use crate::proxy::{Config, Cors, Limits};
+use crate::yaml::{FromYaml, Scalar, Section, Value};
+
+/// Four times what browsers and proxies send at most.
+const HEADER_BYTES: ByteSize = ByteSize::kib(64);
+/// The parser itself ends at 1 MiB; below 1 KiB not even a browser's ordinary request fits.
+const HEADER_SIZES: RangeInclusive<ByteSize> = ByteSize::kib(1)..=ByteSize::mib(1);
+/// What servers allow by custom.
+const HEADERS: usize = 100;
+/// The parser itself ends at 256 fields.
+const HEADER_COUNTS: RangeInclusive<usize> = 1..=256;
+/// What servers allow by custom, and browsers send.
+const URI_BYTES: ByteSize = ByteSize::kib(8);
+/// Shorter than the gateway's own paths makes no sense; longer than a header cannot be.
+const URI_SIZES: RangeInclusive<ByteSize> = ByteSize::b(64)..=ByteSize::mib(1);
+/// Room for documents and images; files beyond it have a way of their own.
+const BODY_BYTES: ByteSize = ByteSize::mib(100);
+/// From one byte, as nothing would refuse every body, to more than any disk holds.
+const BODY_SIZES: RangeInclusive<ByteSize> = ByteSize::b(1)..=ByteSize::tib(1024);
+/// Longer than the 60 s after which load balancers drop idle connections, so that they and not we end them.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// From 10 ms, for tests, to a day.
+const IDLE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
+/// The header that clients of the original send.
+const AUTH_HEADER: HeaderName = HeaderName::from_static("x-chittyos-api-key");
+/// Browsers cap it at 24 h (Firefox) or 2 h (Chromium).
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+/// From "ask each time" to more than any browser keeps.
+const MAX_AGES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 24 * 3600);
+/// Connections at once.
+const CONNECTIONS: RangeInclusive<u32> = 1..=10_000_000;
+/// The origins that clients of the original have, beside one label under the domain.
+const ORIGINS: [&str; 6] = [
+    "https://*.chittyconnect-ui.pages.dev",
+    "https://chittyconnect-ui.pages.dev",
+    "https://chatgpt.com",
+    "https://chat.openai.com",
+    "http://localhost:5173",
+    "http://localhost:3000",
+];
+
+/// Reads the four keys. `domain` is what the default origins are under.
+pub(super) fn read(root: &Section<'_>, domain: &Hostname) -> Config {
+    Config {
+        limits: read_limits(&root.section("limits")),
+        trusted_proxies: root.leaves::<IpNet>("trusted_proxies").unwrap_or_default(),
+        auth_header: read_auth(&root.section("auth")),
+        cors: read_cors(&root.section("cors"), domain),
+    }
+}
+
+fn read_limits(limits: &Section<'_>) -> Limits {
+    limits.later("header_timeout", 4, |value| value.check_within(&IDLE_TIMEOUTS));
+    limits.later("body_min_rate", 4, |value| value.check_within(&BODY_SIZES));
+    limits.later("connections", 4, |value| value.check_within(&CONNECTIONS));
+    limits.later("connections_per_client", 4, |value| value.check_within(&CONNECTIONS));
+    let size = |key, range, default: ByteSize| limits.within(key, range).unwrap_or(default).as_u64();
+    // Both ranges end at 1 MiB, which every `usize` of a platform this runs on holds.
+    let in_memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Limits {
+        header_bytes: in_memory(size("header_bytes", &HEADER_SIZES, HEADER_BYTES)),
+        headers: limits.within("headers", &HEADER_COUNTS).unwrap_or(HEADERS),
+        uri_bytes: in_memory(size("uri_bytes", &URI_SIZES, URI_BYTES)),
+        body_bytes: size("body_bytes", &BODY_SIZES, BODY_BYTES),
+        idle_timeout: limits.within("idle_timeout", &IDLE_TIMEOUTS).unwrap_or(IDLE_TIMEOUT),
+    }
+}
+
+fn read_auth(auth: &Section<'_>) -> HeaderName {
+    auth.later("secret_file", 3, Value::check::<PathBuf>);
+    auth.later("jwt", 2, |value| {
+        let jwt = value.section();
+        jwt.check_required::<Url>("issuer");
+        jwt.check_required::<Url>("jwks_url");
+        jwt.check_required::<String>("audience");
+    });
+    auth.later("cf_access", 2, |value| {
+        let cf_access = value.section();
+        cf_access.check_required::<String>("client_id");
+        cf_access.check_required::<PathBuf>("client_secret_file");
+    });
+    auth.optional::<KeyHeader>("header").map_or(AUTH_HEADER, |header| header.0)
+}
+
+fn read_cors(cors: &Section<'_>, domain: &Hostname) -> Cors {
+    let origins = cors.leaves::<Origin>("origins").map(|list| list.into_iter().map(String::from).collect());
+    let default = || {
+        let under_domain = format!("https://*.{domain}");
+        std::iter::once(under_domain).chain(ORIGINS.map(str::to_owned)).collect()
+    };
+    Cors { origins: origins.unwrap_or_else(default), max_age: cors.within("max_age", &MAX_AGES).unwrap_or(MAX_AGE) }
+}
+
+/// The header that holds a key of ours. It never goes upstream, so it cannot be one that upstreams live by.
+struct KeyHeader(HeaderName);
+
+impl FromYaml for KeyHeader {
+    const ACCEPTED: &'static str = "a header that nothing else uses, such as X-ChittyOS-API-Key";
+
+    fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
+        let name = HeaderName::from_scalar(scalar)?;
+        let taken = [
+            header::AUTHORIZATION,
+            header::CONNECTION,
+            header::CONTENT_LENGTH,
+            header::CONTENT_TYPE,
+            header::COOKIE,
+            header::HOST,
+            header::TRANSFER_ENCODING,
+            header::UPGRADE,
+        ];
+        if taken.contains(&name) { Err(format!("{} has another meaning", scalar.shown())) } else { Ok(Self(name)) }
+    }
+}

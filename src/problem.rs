@@ -1,0 +1,215 @@
+//! Errors as clients see them: status, word, message. The only place that knows which status an error has.
+//!
+//! One shape for all (DESIGN.md, "Local answers"): `{"error", "message", "status", "request_id"}` as
+//! `application/json`, or RFC 9457 `application/problem+json` for clients that ask for it. The message is for the caller
+//! and names what they sent; causes inside the gateway go to the log, under the same request id.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
+
+use crate::route::RouteError;
+use crate::route::hostname::BadHost;
+
+/// How long a client should wait for a table that is being loaded, in seconds.
+const LOADING_RETRY_AFTER: u32 = 1;
+/// How long a client should wait for a service that cannot be reached, in seconds.
+const UNHEALTHY_RETRY_AFTER: u32 = 5;
+
+/// One error, for its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Status code.
+    pub status: StatusCode,
+    /// The contract's word: stable, for programs.
+    pub word: &'static str,
+    /// For a person.
+    pub message: String,
+    /// `Allow`, with 405.
+    pub allow: Option<String>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
+        Self { status, word, message: message.into(), allow: None, retry_after: None }
+    }
+
+    /// 400: what was sent is not a request that can be answered.
+    #[must_use]
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// 404: no such thing here.
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// 405, with what is allowed.
+    #[must_use]
+    pub fn method_not_allowed(allow: &str) -> Self {
+        let message = format!("this path answers {allow}");
+        Self {
+            allow: Some(allow.to_owned()),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        }
+    }
+
+    /// 408: the request did not arrive in time.
+    #[must_use]
+    pub fn request_timeout() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the request did not arrive in time")
+    }
+
+    /// 413: the body is larger than `limit` bytes.
+    #[must_use]
+    pub fn body_too_large(limit: u64) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("a body may have {limit} bytes at the most"))
+    }
+
+    /// 414: the request target is longer than `limit` bytes.
+    #[must_use]
+    pub fn uri_too_long(limit: usize) -> Self {
+        Self::new(StatusCode::URI_TOO_LONG, "uri_too_long", format!("a target may have {limit} bytes at the most"))
+    }
+
+    /// 431: the header section is larger than `limit` of `unit`.
+    #[must_use]
+    pub fn headers_too_large(limit: usize, unit: &str) -> Self {
+        let message = format!("a request's header may have {limit} {unit} at the most");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message)
+    }
+
+    /// 500: a fault of ours. Says nothing; the log does.
+    #[must_use]
+    pub fn internal() -> Self {
+        let message = "something went wrong inside the gateway; its log has the details under this request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+    }
+
+    /// 502: no connection to the service, or an answer that is none.
+    #[must_use]
+    pub fn proxy_failed() -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "proxy_failed", "the service could not be reached, or broke off its answer")
+    }
+
+    /// 504: the service did not answer in time.
+    #[must_use]
+    pub fn upstream_timeout() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "the service did not answer in time")
+    }
+
+    /// 503: nothing of the service can be dialled at the moment.
+    #[must_use]
+    pub fn no_healthy_endpoint(service: &str) -> Self {
+        let message = format!("no endpoint of service `{service}` can be reached at the moment");
+        Self {
+            retry_after: Some(UNHEALTHY_RETRY_AFTER),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_healthy_endpoint", message)
+        }
+    }
+
+    /// 508: the request has been here before.
+    #[must_use]
+    pub fn loop_detected() -> Self {
+        let message =
+            "this request has come through this gateway already: an endpoint of the service points back at it";
+        Self::new(StatusCode::LOOP_DETECTED, "loop_detected", message)
+    }
+
+    /// The body, and its content type: `application/problem+json` if `accept` asks for that.
+    #[must_use]
+    pub fn render(&self, request_id: &str, accept: Option<&[u8]>) -> (&'static str, Vec<u8>) {
+        let status = self.status.as_u16();
+        let wants_problem = accept.is_some_and(|accept| contains(accept, b"application/problem+json"));
+        let (content_type, body) = if wants_problem {
+            let body = json!({
+                "type": "about:blank", "title": self.status.canonical_reason(), "status": status,
+                "detail": self.message, "instance": format!("urn:uuid:{request_id}"),
+                "error": self.word, "request_id": request_id,
+            });
+            ("application/problem+json", body)
+        } else {
+            let body = json!({
+                "error": self.word, "message": self.message, "status": status, "request_id": request_id,
+            });
+            ("application/json", body)
+        };
+        (content_type, body.to_string().into_bytes())
+    }
+
+    /// The headers beside content type and length.
+    pub fn headers(&self) -> impl Iterator<Item = (http::HeaderName, String)> + '_ {
+        let allow = self.allow.iter().map(|allow| (header::ALLOW, allow.clone()));
+        let retry = self.retry_after.iter().map(|seconds| (header::RETRY_AFTER, seconds.to_string()));
+        allow.chain(retry).chain([(header::CACHE_CONTROL, "no-store".to_owned())])
+    }
+
+    /// The whole response of a local endpoint.
+    #[must_use]
+    pub fn response(&self, request_id: &str, request: &HeaderMap) -> Response {
+        let accept = request.get(header::ACCEPT).map(http::HeaderValue::as_bytes);
+        let (content_type, body) = self.render(request_id, accept);
+        let mut response = (self.status, [(header::CONTENT_TYPE, content_type)], body).into_response();
+        for (name, value) in self.headers() {
+            if let Ok(value) = value.try_into() {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
+}
+
+impl From<&RouteError> for Problem {
+    fn from(error: &RouteError) -> Self {
+        let message = error.to_string();
+        match error {
+            RouteError::UnknownHost(_) => Self::new(StatusCode::NOT_FOUND, "unknown_host", message),
+            RouteError::UnknownService(_) => Self::new(StatusCode::NOT_FOUND, "unknown_service", message),
+            RouteError::NotAServicePath(_) => Self::not_found(message),
+            RouteError::Loading => Self {
+                retry_after: Some(LOADING_RETRY_AFTER),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "table_loading", message)
+            },
+            RouteError::Disabled { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_disabled", message),
+            RouteError::NoEndpoint(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_endpoint", message),
+            RouteError::BadPath(_) => Self::new(StatusCode::BAD_REQUEST, "bad_path", message),
+        }
+    }
+}
+
+impl From<BadHost> for Problem {
+    fn from(error: BadHost) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_shapes() {
+        let problem = Problem::from(&RouteError::UnknownHost("x.chitty.cc".to_owned()));
+        let (kind, body) = problem.render("id-1", None);
+        assert_eq!(kind, "application/json");
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            body,
+            json!({"error": "unknown_host", "message": "no service or gateway host is named `x.chitty.cc`",
+                   "status": 404, "request_id": "id-1"})
+        );
+        let (kind, body) = problem.render("id-1", Some(b"text/html, Application/Problem+JSON;q=0.9"));
+        assert_eq!(kind, "application/problem+json");
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["detail"], "no service or gateway host is named `x.chitty.cc`");
+        assert_eq!(body["instance"], "urn:uuid:id-1");
+    }
+}

@@ -1,0 +1,197 @@
+//! From a Pingora session to the local router and back, streaming both ways.
+//!
+//! One task owns the session. The request's body goes through a channel of one chunk, so a handler that does not read
+//! holds the client up and not the memory; the answer's chunks are written as they come. A client that leaves ends the
+//! handler.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
+use futures::stream;
+use http::{HeaderValue, Method, Request, Uri, Version, header};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use super::limit::count_body;
+use crate::model::request::RequestFacts;
+use crate::problem::Problem;
+
+type Chunks = mpsc::Sender<io::Result<Bytes>>;
+
+/// How a local request ended before its answer.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The request cannot be answered: this is why.
+    Problem(Problem),
+    /// The client left, or its connection broke.
+    Client(Box<Error>),
+}
+
+/// The request for the router: `path` resolved, query as sent. `chunks` is where its body goes, if it has one.
+///
+/// # Errors
+/// 400 when the target is no URI.
+pub(super) fn request(
+    session: &mut Session,
+    path: &[u8],
+    facts: RequestFacts,
+) -> Result<(Request<Body>, Option<Chunks>), Problem> {
+    let (chunks, body) = if session.as_downstream_mut().is_body_empty() {
+        (None, Body::empty())
+    } else {
+        let (sender, receiver) = mpsc::channel(1);
+        let chunks = stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
+        (Some(sender), Body::from_stream(chunks))
+    };
+    let header = session.req_header();
+    let mut target = path.to_vec();
+    if let Some(query) = header.uri.query() {
+        target.push(b'?');
+        target.extend_from_slice(query.as_bytes());
+    }
+    let uri = Uri::try_from(target).map_err(|_| Problem::bad_request("the request target is not a URI"))?;
+    let mut request = Request::new(body);
+    *request.method_mut() = header.method.clone();
+    *request.uri_mut() = uri;
+    *request.version_mut() = header.version;
+    request.headers_mut().clone_from(&header.headers);
+    request.extensions_mut().insert(facts);
+    Ok((request, chunks))
+}
+
+/// Runs the router while feeding it the request's body.
+///
+/// # Errors
+/// [`Ended`]: a body above `limit` bytes, or a client that left.
+pub(super) async fn answer(
+    session: &mut Session,
+    router: &Router,
+    (request, mut chunks): (Request<Body>, Option<Chunks>),
+    limit: u64,
+) -> Result<Response, Ended> {
+    let mut handler = std::pin::pin!(router.clone().oneshot(request));
+    let mut read = 0;
+    if chunks.is_some() && expects_continue(session) {
+        session.as_downstream_mut().write_continue_response().await.map_err(Ended::Client)?;
+    }
+    loop {
+        let ready = async {
+            match &chunks {
+                // No permit is held over the read: there is one sender, so the room stays.
+                Some(chunks) => chunks.reserve().await.is_ok(),
+                None => true,
+            }
+        };
+        tokio::select! {
+            biased;
+            response = &mut handler => {
+                let response: Result<Response, Infallible> = response;
+                return match response {
+                    Ok(response) => Ok(response),
+                    Err(never) => match never {},
+                };
+            }
+            wanted = ready => {
+                if !wanted {
+                    // The handler does not want the rest of the body; its answer is all that matters now.
+                    chunks = None;
+                    continue;
+                }
+                let finished = chunks.is_none();
+                tokio::select! {
+                    biased;
+                    response = &mut handler => {
+                        let response: Result<Response, Infallible> = response;
+                        return match response {
+                            Ok(response) => Ok(response),
+                            Err(never) => match never {},
+                        };
+                    }
+                    chunk = session.as_downstream_mut().read_body_or_idle(finished) => match chunk.map_err(Ended::Client)? {
+                        Some(chunk) => {
+                            count_body(&mut read, chunk.len(), limit).map_err(Ended::Problem)?;
+                            if let Some(chunks) = &chunks {
+                                chunks.try_send(Ok(chunk)).ok();
+                            }
+                            if session.as_downstream_mut().is_body_done() {
+                                chunks = None;
+                            }
+                        }
+                        None => chunks = None,
+                    },
+                }
+            }
+        }
+    }
+}
+
+fn expects_continue(session: &Session) -> bool {
+    session.req_header().version == Version::HTTP_11
+        && session
+            .get_header(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// The header of `response` as Pingora writes it, framed for the client's version.
+///
+/// # Errors
+/// When a status or header cannot be represented, which axum's own types rule out.
+pub(super) fn header_of(session: &Session, response: &Response) -> Result<ResponseHeader> {
+    let mut header = ResponseHeader::build(response.status(), Some(response.headers().len() + 6))?;
+    for (name, value) in response.headers() {
+        header.append_header(name.clone(), value.clone())?;
+    }
+    let bodiless = matches!(response.status().as_u16(), 204 | 304);
+    if !bodiless && !response.headers().contains_key(header::CONTENT_LENGTH) {
+        if let Some(length) = response.body().size_hint().exact() {
+            header.insert_header(header::CONTENT_LENGTH, length.to_string())?;
+        } else if session.req_header().version >= Version::HTTP_11 {
+            header.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        }
+    }
+    Ok(header)
+}
+
+/// Writes `header` and then `body`, chunk by chunk.
+///
+/// # Errors
+/// When the client leaves, or the handler breaks off: then the connection must not look as if the answer were whole.
+pub(super) async fn write(session: &mut Session, header: ResponseHeader, body: Body) -> Result<()> {
+    let mut body = body;
+    let silent = session.req_header().method == Method::HEAD || matches!(header.status.as_u16(), 204 | 304);
+    let done = silent || body.is_end_stream();
+    session.write_response_header(Box::new(header), done).await?;
+    if done {
+        return session.write_response_body(None, true).await;
+    }
+    loop {
+        let finished = session.as_downstream_mut().is_body_done();
+        let frame = tokio::select! {
+            biased;
+            frame = poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)) => frame,
+            gone = session.as_downstream_mut().read_body_or_idle(finished) => match gone {
+                // What is left of the request's body when nobody wants it.
+                Ok(_) => continue,
+                Err(error) => return Err(error.into_down()),
+            },
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    session.write_response_body(Some(data), false).await?;
+                }
+            }
+            Some(Err(error)) => {
+                return Err(Error::because(ErrorType::InternalError, "a local answer broke off", error));
+            }
+            None => return session.write_response_body(None, true).await,
+        }
+    }
+}

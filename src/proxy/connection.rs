@@ -1,0 +1,361 @@
+//! A client's connection, between the socket and Pingora.
+//!
+//! Pingora reads requests before any hook of ours runs, and keeps its timeouts to itself. This layer sees what passes and
+//! so can tell three things that Pingora does not:
+//!
+//! - that a request was refused while it was being read, for the access log ([`Refusals`]);
+//! - that an upstream has been silent for too long ([`Connection::wait_at_most`]): the deadline is looked at whenever
+//!   Pingora waits for the client, which it does all the while it waits for the upstream;
+//! - whether the client has gone, without taking the first byte of a pipelined request ([`Connection::hold`]).
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// How much of a request is kept to name it in the log should it be refused.
+const HEAD: usize = 256;
+/// How much of a pipelined request is taken from the socket while the one before it is served.
+const HELD: usize = 8 * 1024;
+
+/// Where the requests end up that Pingora refuses by itself.
+pub trait Refusals: Send + Sync {
+    /// One connection on which reading a request ended without one.
+    fn refused(&self, refusal: &Refusal<'_>);
+}
+
+/// A request that never reached a hook.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    /// Who sent it.
+    pub peer: Option<IpAddr>,
+    /// The status that was answered; 0 = none.
+    pub status: u16,
+    /// The beginning of what was sent.
+    pub head: &'a [u8],
+    /// From its first byte on.
+    pub duration: Duration,
+}
+
+const IDLE: u8 = 0;
+const READING: u8 = 1;
+const SERVING: u8 = 2;
+const REFUSED: u8 = 3;
+
+/// See the module's description.
+pub struct Connection {
+    inner: Stream,
+    peer: Option<IpAddr>,
+    refusals: Arc<dyn Refusals>,
+    opened: Instant,
+    phase: AtomicU8,
+    began: AtomicU64,
+    status: u16,
+    head: [u8; HEAD],
+    head_len: usize,
+    hold: AtomicBool,
+    held: Vec<u8>,
+    deadline: Deadline,
+}
+
+/// Milliseconds since the connection was opened; 0 = off.
+#[derive(Default)]
+struct Deadline {
+    gap: AtomicU64,
+    gap_ends: AtomicU64,
+    total_ends: AtomicU64,
+    passed: AtomicBool,
+    timer: Option<(u64, Pin<Box<Sleep>>)>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer).field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Wraps an accepted stream.
+    #[must_use]
+    pub fn new(inner: Stream, refusals: Arc<dyn Refusals>) -> Self {
+        let peer =
+            inner.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().map(std::net::SocketAddr::ip));
+        Self {
+            inner,
+            peer,
+            refusals,
+            opened: Instant::now(),
+            phase: AtomicU8::new(IDLE),
+            began: AtomicU64::new(0),
+            status: 0,
+            head: [0; HEAD],
+            head_len: 0,
+            hold: AtomicBool::new(false),
+            held: Vec::new(),
+            deadline: Deadline::default(),
+        }
+    }
+
+    /// The one inside a Pingora stream, if it is one of these.
+    #[must_use]
+    pub fn of(stream: &Stream) -> Option<&Self> {
+        (**stream).as_any().downcast_ref()
+    }
+
+    /// A hook of ours has the request: what is written from now on is ours.
+    pub fn serving(&self) {
+        self.phase.store(SERVING, Ordering::Relaxed);
+    }
+
+    /// The request is over, its connection goes on: what comes next is a new one.
+    pub fn idle(&self) {
+        self.wait_for_ever();
+        self.hold.store(false, Ordering::Relaxed);
+        self.phase.store(IDLE, Ordering::Relaxed);
+    }
+
+    /// The request has been read whole: what comes now belongs to the next one and waits. The client's end is still seen.
+    pub fn hold(&self) {
+        self.hold.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection was upgraded: every byte is the upstream's.
+    pub fn release(&self) {
+        self.hold.store(false, Ordering::Relaxed);
+    }
+
+    /// From now on the upstream may be silent for `gap`, and the request may take until `total` from now.
+    pub fn wait_at_most(&self, gap: Option<Duration>, total: Option<Duration>) {
+        let now = self.now();
+        let ends = |limit: Option<Duration>| limit.map_or(0, |limit| now.saturating_add(milliseconds(limit)));
+        self.deadline.gap.store(gap.map_or(0, milliseconds), Ordering::Relaxed);
+        self.deadline.gap_ends.store(ends(gap), Ordering::Relaxed);
+        self.deadline.total_ends.store(ends(total), Ordering::Relaxed);
+    }
+
+    /// The upstream, or the client's upload, moved: the gap begins anew.
+    pub fn moved(&self) {
+        let gap = self.deadline.gap.load(Ordering::Relaxed);
+        if gap != 0 {
+            self.deadline.gap_ends.store(self.now().saturating_add(gap), Ordering::Relaxed);
+        }
+    }
+
+    /// Gaps do not matter any more; the total still does.
+    pub fn ignore_gaps(&self) {
+        self.deadline.gap.store(0, Ordering::Relaxed);
+        self.deadline.gap_ends.store(0, Ordering::Relaxed);
+    }
+
+    /// No deadline any more.
+    pub fn wait_for_ever(&self) {
+        self.ignore_gaps();
+        self.deadline.total_ends.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a deadline has ended this request.
+    #[must_use]
+    pub fn timed_out(&self) -> bool {
+        self.deadline.passed.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        milliseconds(self.opened.elapsed()).max(1)
+    }
+
+    /// Notes the first bytes of a request.
+    fn begun(&mut self, bytes: &[u8]) {
+        let phase = *self.phase.get_mut();
+        if phase == IDLE {
+            *self.phase.get_mut() = READING;
+            *self.began.get_mut() = self.now();
+            self.head_len = 0;
+        }
+        if phase <= READING && self.head_len < HEAD {
+            let taken = bytes.len().min(HEAD - self.head_len);
+            self.head[self.head_len..self.head_len + taken].copy_from_slice(&bytes[..taken]);
+            self.head_len += taken;
+        }
+    }
+
+    /// Pending, unless a deadline has passed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let deadline = &mut self.deadline;
+        loop {
+            let ends = [*deadline.gap_ends.get_mut(), *deadline.total_ends.get_mut()];
+            let Some(ends) = ends.into_iter().filter(|&at| at != 0).min() else { return Poll::Pending };
+            let at = self.opened + Duration::from_millis(ends);
+            // The timer outlives the request it was set for: one registration serves many requests.
+            let (set_for, timer) = deadline.timer.get_or_insert_with(|| (ends, Box::pin(tokio::time::sleep_until(at))));
+            if *set_for > ends || (timer.is_elapsed() && *set_for != ends) {
+                timer.as_mut().reset(at);
+                *set_for = ends;
+            }
+            ready!(timer.as_mut().poll(cx));
+            if *set_for == ends {
+                deadline.passed.store(true, Ordering::Relaxed);
+                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the upstream was silent for too long"));
+            }
+        }
+    }
+
+    /// Takes what the client sends ahead, so that its end is seen. `Ready` = it has gone, or the connection broke.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.held.len() < HELD {
+            let mut room = [0; 1024];
+            let mut buffer = ReadBuf::new(&mut room);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.held.extend_from_slice(buffer.filled());
+        }
+        Poll::Pending
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if *this.hold.get_mut() {
+            if let Poll::Ready(end) = this.poll_held(cx) {
+                return Poll::Ready(end);
+            }
+            return this.poll_deadline(cx).map(Err);
+        }
+        if !this.held.is_empty() {
+            let taken = this.held.len().min(buf.remaining());
+            let bytes: Vec<u8> = this.held.drain(..taken).collect();
+            buf.put_slice(&bytes);
+            this.begun(&bytes);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut this.inner).poll_read(cx, buf) {
+            Poll::Ready(result) => {
+                if *this.phase.get_mut() <= READING && buf.filled().len() > before {
+                    this.begun(&buf.filled()[before..]);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => this.poll_deadline(cx).map(Err),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if *this.phase.get_mut() <= READING {
+            // Nobody of ours has this request, so this is Pingora's own refusal: "HTTP/1.1 400 …".
+            *this.phase.get_mut() = REFUSED;
+            let status = buf.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            this.status = status.unwrap_or(0);
+        }
+        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf));
+        // A client that reads slowly is not an upstream that is silent.
+        this.moved();
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        self.moved();
+        Poll::Ready(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs));
+        self.moved();
+        Poll::Ready(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let phase = *self.phase.get_mut();
+        if phase == READING || phase == REFUSED {
+            let duration = Duration::from_millis(self.now().saturating_sub(*self.began.get_mut()));
+            let refusal = Refusal { peer: self.peer, status: self.status, head: &self.head[..self.head_len], duration };
+            self.refusals.refused(&refusal);
+        }
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+#[async_trait]
+impl Peek for Connection {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        self.inner.try_peek(buf).await
+    }
+}
+
+impl UniqueID for Connection {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Connection {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Connection {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Connection {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Connection {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}

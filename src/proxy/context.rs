@@ -1,0 +1,136 @@
+//! What the gateway knows of one request while it is being served.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::in_flight::Ticket;
+use crate::route::hostname::RequestHost;
+use crate::telemetry::metrics::RouteKind;
+use crate::upstream::Upstream;
+
+/// The request id: a `UUIDv7` of our own, or what a trusted proxy sent.
+#[derive(Clone)]
+pub enum RequestId {
+    /// Ours. As 16 bytes it is also the trace id of a request that comes without one.
+    Own(Uuid, [u8; 36]),
+    /// A trusted proxy's.
+    Given(Arc<str>),
+}
+
+impl RequestId {
+    /// A new one (RFC 9562 §5.7).
+    #[must_use]
+    pub fn generate() -> Self {
+        let id = Uuid::now_v7();
+        let mut text = [0; 36];
+        id.hyphenated().encode_lower(&mut text);
+        Self::Own(id, text)
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Own(_, text) => std::str::from_utf8(text).unwrap_or_default(),
+            Self::Given(text) => text,
+        }
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a prefix request goes on its upstream.
+#[derive(Debug)]
+pub struct Rewrite {
+    /// The whole new target: path and query.
+    pub target: Vec<u8>,
+    /// The prefix that was taken off, for `X-Forwarded-Prefix`.
+    pub prefix: Vec<u8>,
+}
+
+/// One request's state, made by `new_ctx` and filled by the phases in their order.
+pub struct RequestContext {
+    /// When its header had been read.
+    pub started: Instant,
+    /// Its id.
+    pub id: RequestId,
+    /// Its client, after trusted proxies were believed.
+    pub client: Option<IpAddr>,
+    /// Whether the connection comes from a trusted proxy.
+    pub from_trusted: bool,
+    /// The host it asks for.
+    pub host: Option<RequestHost>,
+    /// How it was routed.
+    pub kind: RouteKind,
+    /// Whether the host is one of the gateway's own, where the gateway speaks CORS.
+    pub on_gateway: bool,
+    /// The service it goes to.
+    pub upstream: Option<Arc<Upstream>>,
+    /// Its new target, on a prefix.
+    pub rewrite: Option<Rewrite>,
+    /// Counts it among the requests in flight.
+    pub ticket: Option<Ticket>,
+    /// Where its endpoints' turns begin.
+    pub turn: usize,
+    /// Which candidate is tried: grows when one cannot be connected to.
+    pub candidate: usize,
+    /// Connections tried.
+    pub attempts: u32,
+    /// The endpoint tried last.
+    pub endpoint: Option<Arc<str>>,
+    /// When the upstream was chosen.
+    pub upstream_started: Option<Instant>,
+    /// Until its answer's header.
+    pub upstream_took: Option<Duration>,
+    /// Request body bytes seen.
+    pub body_bytes: u64,
+    /// The word of the error it ended with.
+    pub error: Option<&'static str>,
+}
+
+impl RequestContext {
+    /// Before anything is known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            id: RequestId::Own(Uuid::nil(), [b'0'; 36]),
+            client: None,
+            from_trusted: false,
+            host: None,
+            kind: RouteKind::None,
+            on_gateway: false,
+            upstream: None,
+            rewrite: None,
+            ticket: None,
+            turn: 0,
+            candidate: 0,
+            attempts: 0,
+            endpoint: None,
+            upstream_started: None,
+            upstream_took: None,
+            body_bytes: 0,
+            error: None,
+        }
+    }
+
+    /// The host it asks for; empty before it is known.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host.as_ref().map_or("", RequestHost::as_str)
+    }
+}
+
+impl Default for RequestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}

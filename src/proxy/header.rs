@@ -1,0 +1,295 @@
+//! Headers of proxied requests and answers (DESIGN.md, "Forwarding").
+//!
+//! What a client says about where it comes from is replaced, unless it is a trusted proxy, whose words are continued.
+//! Hop-by-hop fields of requests are Pingora's to remove (RFC 9110 §7.6.1); those of answers are removed here.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{Error, ErrorType, Result};
+
+use super::context::{RequestContext, RequestId};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// The request id's header.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Longest id that is taken over from a trusted proxy.
+const MAX_GIVEN_ID: usize = 128;
+
+/// This gateway's name in `Via`: `1.1 chittyconnect-<16 hex>` (RFC 9110 §7.6.3).
+#[derive(Clone, Debug)]
+pub struct Via {
+    value: HeaderValue,
+    pseudonym: String,
+}
+
+impl Via {
+    /// `instance`: 16 hexadecimal digits, random for each store folder.
+    #[must_use]
+    pub fn new(instance: &str) -> Self {
+        let pseudonym = format!("chittyconnect-{instance}");
+        let value = HeaderValue::from_str(&format!("1.1 {pseudonym}"));
+        Self { value: value.unwrap_or_else(|_| HeaderValue::from_static("1.1 chittyconnect")), pseudonym }
+    }
+
+    /// Whether a request has been here before.
+    #[must_use]
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(header::VIA).iter().any(|value| {
+            value.to_str().is_ok_and(|text| {
+                text.split(',').any(|hop| hop.split_whitespace().nth(1) == Some(self.pseudonym.as_str()))
+            })
+        })
+    }
+}
+
+/// How the client reached us.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The address at the other end of the connection.
+    pub peer: Option<IpAddr>,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+/// The client and the request id that a trusted proxy states; what is not stated stays `None`.
+#[must_use]
+pub fn stated_by_proxy(
+    headers: &HeaderMap,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> (Option<IpAddr>, Option<RequestId>) {
+    let hops = headers.get_all(X_FORWARDED_FOR).iter().rev().filter_map(|value| value.to_str().ok());
+    let mut client = None;
+    for hop in hops.flat_map(|value| value.rsplit(',')) {
+        let Some(address) = forwarded_address(hop.trim()) else { break };
+        client = Some(address);
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    let id = headers
+        .get(X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=MAX_GIVEN_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
+        .map(|id| RequestId::Given(id.into()));
+    (client, id)
+}
+
+/// An address as proxies write it: plain, in brackets, with or without a port.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let unbracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(address, _)| address);
+    text.parse().ok().or_else(|| unbracketed?.parse().ok()).or_else(|| text.rsplit_once(':')?.0.parse().ok())
+}
+
+/// What of a request's header is the upstream's business, and what is not.
+pub struct ForwardPolicy<'a> {
+    /// The header that holds a key of ours.
+    pub auth_header: &'a HeaderName,
+    /// Whether `Authorization` and `Cookie` go on.
+    pub forward_credentials: bool,
+    /// The `Host` to send.
+    pub host: &'a HeaderValue,
+    /// Our mark.
+    pub via: &'a Via,
+}
+
+/// Turns the client's header into the upstream's.
+///
+/// # Errors
+/// When a value cannot stand in a header, which the checks before rule out.
+pub fn prepare_upstream(
+    request: &mut RequestHeader,
+    context: &RequestContext,
+    arrival: Arrival,
+    policy: &ForwardPolicy<'_>,
+) -> Result<()> {
+    let sent_host = request.headers.get(header::HOST).cloned();
+    remove_credentials(request, policy);
+    forwarded_for(request, context, arrival, sent_host.as_ref())?;
+    if let Some(rewrite) = &context.rewrite {
+        let prefix = HeaderValue::from_bytes(&rewrite.prefix)
+            .map_err(|e| Error::because(ErrorType::InvalidHTTPHeader, "prefix", e))?;
+        request.insert_header(X_FORWARDED_PREFIX, prefix)?;
+        request.set_raw_path(&rewrite.target)?;
+    } else if !context.from_trusted {
+        request.remove_header(&X_FORWARDED_PREFIX);
+    }
+    request.insert_header(X_REQUEST_ID, context.id.as_str())?;
+    trace(request, context)?;
+    request.append_header(header::VIA, policy.via.value.clone())?;
+    request.insert_header(header::HOST, policy.host.clone())
+}
+
+fn remove_credentials(request: &mut RequestHeader, policy: &ForwardPolicy<'_>) {
+    request.remove_header(policy.auth_header);
+    if policy.forward_credentials {
+        let ours = request.headers.get(header::AUTHORIZATION).is_some_and(|value| is_key_of_ours(value.as_bytes()));
+        if ours {
+            request.remove_header(&header::AUTHORIZATION);
+        }
+    } else {
+        request.remove_header(&header::AUTHORIZATION);
+        request.remove_header(&header::COOKIE);
+    }
+}
+
+/// `Bearer chitty_` and 64 hexadecimal digits, the scheme in any case.
+fn is_key_of_ours(value: &[u8]) -> bool {
+    let Some((scheme, key)) = value.split_at_checked(7) else { return false };
+    scheme.eq_ignore_ascii_case(b"bearer ")
+        && key
+            .trim_ascii()
+            .strip_prefix(b"chitty_")
+            .is_some_and(|hex| hex.len() == 64 && hex.iter().all(u8::is_ascii_hexdigit))
+}
+
+fn forwarded_for(
+    request: &mut RequestHeader,
+    context: &RequestContext,
+    arrival: Arrival,
+    sent_host: Option<&HeaderValue>,
+) -> Result<()> {
+    let mut for_list = String::with_capacity(64);
+    let mut forwarded = String::with_capacity(128);
+    if context.from_trusted {
+        join(&mut for_list, &request.headers, &X_FORWARDED_FOR);
+        join(&mut forwarded, &request.headers, &header::FORWARDED);
+    } else {
+        request.remove_header(&X_REAL_IP);
+        request.remove_header(&X_FORWARDED_PORT);
+    }
+    if !for_list.is_empty() {
+        for_list.push_str(", ");
+    }
+    if !forwarded.is_empty() {
+        forwarded.push_str(", ");
+    }
+    // Writing to a String cannot fail.
+    match arrival.peer {
+        Some(peer @ IpAddr::V4(_)) => {
+            write!(for_list, "{peer}").ok();
+            write!(forwarded, "for={peer}").ok();
+        }
+        Some(peer @ IpAddr::V6(_)) => {
+            write!(for_list, "{peer}").ok();
+            write!(forwarded, "for=\"[{peer}]\"").ok();
+        }
+        None => {
+            for_list.push_str("unknown");
+            forwarded.push_str("for=unknown");
+        }
+    }
+    if let Some(host) = sent_host.and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty()) {
+        // A token needs no quotes, anything with a port does (RFC 7239 §4).
+        let quote = if host.contains([':', '[']) { "\"" } else { "" };
+        write!(forwarded, ";host={quote}{host}{quote}").ok();
+    }
+    write!(forwarded, ";proto={}", arrival.scheme).ok();
+    request.insert_header(X_FORWARDED_FOR, for_list)?;
+    request.insert_header(header::FORWARDED, forwarded)?;
+    let keep = |name: &HeaderName, request: &RequestHeader| context.from_trusted && request.headers.contains_key(name);
+    if !keep(&X_FORWARDED_PROTO, request) {
+        request.insert_header(X_FORWARDED_PROTO, arrival.scheme)?;
+    }
+    if !keep(&X_FORWARDED_HOST, request) {
+        match sent_host {
+            Some(host) => request.insert_header(X_FORWARDED_HOST, host.clone())?,
+            None => drop(request.remove_header(&X_FORWARDED_HOST)),
+        }
+    }
+    Ok(())
+}
+
+/// All values of `name`, joined as one list.
+fn join(list: &mut String, headers: &HeaderMap, name: &HeaderName) {
+    for value in headers.get_all(name).iter().filter_map(|value| value.to_str().ok()) {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(value);
+    }
+}
+
+/// Keeps a valid `traceparent` (W3C Trace Context §3.2), else begins a trace under the request id.
+fn trace(request: &mut RequestHeader, context: &RequestContext) -> Result<()> {
+    if request.headers.get(TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes())) {
+        return Ok(());
+    }
+    request.remove_header(&TRACESTATE);
+    let trace = match &context.id {
+        RequestId::Own(id, _) => id.as_u128(),
+        RequestId::Given(_) => rand::random::<u128>(),
+    };
+    // An all-zero id is invalid; one bit keeps it from being that.
+    let span = rand::random::<u64>() | 1;
+    let mut text = [0_u8; 55];
+    let mut cursor = &mut text[..];
+    std::io::Write::write_fmt(&mut cursor, format_args!("00-{trace:032x}-{span:016x}-00"))
+        .map_err(|e| Error::because(ErrorType::InternalError, "traceparent", e))?;
+    request.insert_header(TRACEPARENT, &text[..])
+}
+
+fn is_traceparent(value: &[u8]) -> bool {
+    let zero = |part: &[u8]| part.iter().all(|&b| b == b'0');
+    let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let mut parts = value.split(|&b| b == b'-');
+    let (Some(version), Some(trace), Some(span), Some(flags)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    (version.len(), trace.len(), span.len(), flags.len()) == (2, 32, 16, 2)
+        && [version, trace, span, flags].into_iter().all(hex)
+        && version != b"ff"
+        && (version != b"00" || parts.next().is_none())
+        && !zero(trace)
+        && !zero(span)
+}
+
+/// Removes what an answer says only to us (RFC 9110 §7.6.1). An upgrade's fields stay: they are for both ends.
+pub fn remove_hop_by_hop(response: &mut ResponseHeader) {
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    let named: Vec<HeaderName> = response
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        // Framing is Pingora's; a name that would cut it off is not followed.
+        .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION))
+        .collect();
+    for name in &named {
+        response.remove_header(name);
+    }
+    for name in [&header::CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &header::UPGRADE] {
+        response.remove_header(name);
+    }
+}
+
+/// Whether an answer is an event stream, in which silence means nothing.
+#[must_use]
+pub fn is_event_stream(response: &ResponseHeader) -> bool {
+    response
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().get(..17).is_some_and(|v| v.eq_ignore_ascii_case(b"text/event-stream")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! Admission limits on one request's header and body (DESIGN.md, "Local answers"; reference configuration, `limits`).
+
+use http::header;
+use pingora_proxy::Session;
+
+use super::Limits;
+use crate::problem::Problem;
+
+/// Checks the header's size. Pingora itself refuses more than 256 fields or 1 MiB.
+///
+/// # Errors
+/// 414 or 431, naming the limit.
+pub(super) fn check_header(session: &Session, limits: &Limits) -> Result<(), Problem> {
+    let request = session.req_header();
+    if request.raw_path().len() > limits.uri_bytes {
+        return Err(Problem::uri_too_long(limits.uri_bytes));
+    }
+    if request.headers.len() > limits.headers {
+        return Err(Problem::headers_too_large(limits.headers, "fields"));
+    }
+    let bytes = session.as_downstream().as_http1().map_or(0, |http1| http1.get_headers_raw_bytes().len());
+    if bytes > limits.header_bytes {
+        return Err(Problem::headers_too_large(limits.header_bytes, "bytes"));
+    }
+    Ok(())
+}
+
+/// Refuses a body that says it is too large before a byte of it is read.
+///
+/// # Errors
+/// 413, naming the limit.
+pub(super) fn check_announced_body(session: &Session, limit: u64) -> Result<(), Problem> {
+    let announced =
+        session.get_header(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match announced {
+        Some(bytes) if bytes > limit => Err(Problem::body_too_large(limit)),
+        _ => Ok(()),
+    }
+}
+
+/// Counts `more` bytes of a body that is being read into `sofar`.
+///
+/// # Errors
+/// 413 once the body is above `limit`.
+pub(super) fn count_body(sofar: &mut u64, more: usize, limit: u64) -> Result<(), Problem> {
+    *sofar = sofar.saturating_add(more as u64);
+    if *sofar > limit { Err(Problem::body_too_large(limit)) } else { Ok(()) }
+}

@@ -1,0 +1,47 @@
+//! The crate's own single values, as a file may write them.
+
+use crate::model::name::{Hostname, ServiceKey};
+use crate::model::service::{EndpointError, EndpointUrl};
+use crate::yaml::{FromYaml, Scalar};
+
+impl FromYaml for ServiceKey {
+    const ACCEPTED: &'static str = "1 to 63 of a-z, 0-9 and -";
+
+    fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
+        let key = Self::parse(scalar.text()?).map_err(|_| format!("{} is not a service name", scalar.shown()))?;
+        // On its own hosts the gateway answers these itself, so the service would never be reached.
+        if key.is_reserved() { Err(format!("{} is kept for the gateway itself", scalar.shown())) } else { Ok(key) }
+    }
+}
+
+impl FromYaml for Hostname {
+    const ACCEPTED: &'static str = "a host name without scheme, port and path, such as id.example.com";
+
+    fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
+        Self::parse(scalar.text()?).map_err(|_| format!("{} is not a host name", scalar.shown()))
+    }
+}
+
+impl FromYaml for EndpointUrl {
+    const ACCEPTED: &'static str = "http://host:port or https://host:port";
+
+    fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
+        let text = scalar.text()?;
+        let schemeless = !text.contains("://");
+        let reason = match Self::parse(text) {
+            Ok(endpoint) if endpoint.port == 0 => "has the port 0",
+            Ok(endpoint) => return Ok(endpoint),
+            Err(_) if is_later(text) => "comes with capability 4, which this build does not have",
+            Err(_) if schemeless => "has no scheme",
+            Err(EndpointError::NotUrl(_)) => "is not a URL",
+            Err(EndpointError::Scheme(..)) => "has another scheme",
+            Err(EndpointError::TooMuch(_)) => "has more than scheme, host and port",
+        };
+        Err(format!("{} {reason}", scalar.shown()))
+    }
+}
+
+/// Whether an endpoint is of a kind that a later capability brings.
+fn is_later(text: &str) -> bool {
+    text.starts_with("h2c://") || text.starts_with("unix:")
+}

@@ -1,0 +1,157 @@
+//! Lists laid over each other: one [`Service`] for each id, field by field, with the source of every field.
+//!
+//! `services:` wins over the sources, an earlier source over a later one, an earlier entry over a later one of the same
+//! list; a list is replaced whole. Names are not resolved into routes here: whose a contested name is decides the table.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::source::{Listing, STATIC, SourceStatus};
+use crate::model::name::ServiceKey;
+use crate::model::service::{Declaration, Rejected, Service, SourceName, Timeouts};
+
+/// Everything that is known of the services: what the table is built from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Merged {
+    /// One for each id: the sources in their order, entries in theirs, then static services that no source names.
+    pub services: Vec<Service>,
+    /// Entries that cannot be used, by their source, in the order of the sources; sources without any are left out.
+    pub rejected: Vec<(SourceName, Arc<[Rejected]>)>,
+    /// How the sources fare, in their order, as of this merge.
+    pub sources: Vec<SourceStatus>,
+}
+
+impl Merged {
+    /// Whether every source has answered or failed once, so that an unknown name is really unknown.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.sources.iter().all(|source| source.answered)
+    }
+}
+
+/// One declaration and what its source is.
+#[derive(Clone, Copy)]
+struct Layer<'a> {
+    declaration: &'a Declaration,
+    source: &'a SourceName,
+    trusted: bool,
+    allowed_networks: &'a Arc<[IpNet]>,
+}
+
+/// Lays `static_services` over `listings` (an earlier one over a later one). `sources` is handed through.
+#[must_use]
+pub fn merge(static_services: &[Declaration], listings: &[Listing], sources: Vec<SourceStatus>) -> Merged {
+    let own: SourceName = STATIC.into();
+    let nowhere: Arc<[IpNet]> = Arc::from([]);
+    let listed = listings.iter().flat_map(|listing| {
+        let Listing { source, trusted, allowed_networks, .. } = listing;
+        let layer = |declaration| Layer { declaration, source, trusted: *trusted, allowed_networks };
+        listing.declarations.iter().map(layer)
+    });
+    let own_layer = |declaration| Layer { declaration, source: &own, trusted: true, allowed_networks: &nowhere };
+    let mut order: Vec<(&ServiceKey, Vec<Layer<'_>>)> = Vec::new();
+    let mut places: HashMap<&ServiceKey, usize> = HashMap::new();
+    for layer in listed.chain(static_services.iter().map(own_layer)) {
+        let Some(id) = &layer.declaration.id else { continue };
+        let place = *places.entry(id).or_insert_with(|| {
+            order.push((id, Vec::new()));
+            order.len() - 1
+        });
+        order[place].1.push(layer);
+    }
+    let services = order.into_iter().map(|(id, layers)| service(id, layers)).collect();
+    let rejected = listings
+        .iter()
+        .filter(|listing| !listing.rejected.is_empty())
+        .map(|listing| (listing.source.clone(), listing.rejected.clone()))
+        .collect();
+    Merged { services, rejected, sources }
+}
+
+/// One service from all that is said of it; `layers` in the order of the list.
+fn service(id: &ServiceKey, mut layers: Vec<Layer<'_>>) -> Service {
+    let source = layers[0].source.clone();
+    layers.sort_by_key(|layer| &**layer.source != STATIC);
+    let mut declared = Declaration::default();
+    let mut provenance = BTreeMap::new();
+    for layer in &layers {
+        lay_under(&mut declared, *layer, &mut provenance);
+    }
+    let origin = layers.iter().find(|layer| layer.declaration.endpoints.is_some());
+    let endpoints = declared.endpoints.clone().unwrap_or_default();
+    if !endpoints.is_empty() {
+        declared.no_endpoint_because = None;
+        provenance.remove("no_endpoint_because");
+    }
+    let said = declared.timeouts;
+    let default = Timeouts::default();
+    Service {
+        id: id.clone(),
+        subdomain: declared.subdomain.clone().unwrap_or_else(|| id.clone()),
+        aliases: declared.aliases.clone().unwrap_or_default(),
+        hosts: declared.hosts.clone().unwrap_or_default(),
+        endpoints,
+        trusted: origin.is_some_and(|layer| layer.trusted),
+        allowed_networks: origin.map_or_else(|| Arc::from([]), |layer| layer.allowed_networks.clone()),
+        timeouts: Timeouts {
+            connect: said.connect.unwrap_or(default.connect),
+            read: said.read.unwrap_or(default.read),
+            write: said.write.unwrap_or(default.write),
+            total: said.total.unwrap_or(default.total),
+        },
+        body_bytes: declared.body_bytes,
+        forward_credentials: declared.forward_credentials.unwrap_or(true),
+        enabled: declared.enabled.unwrap_or(true),
+        source,
+        provenance,
+        declared,
+    }
+}
+
+/// Fills what `upper` does not say from `layer`, and notes where it came from.
+fn lay_under(upper: &mut Declaration, layer: Layer<'_>, provenance: &mut BTreeMap<&'static str, SourceName>) {
+    let lower = layer.declaration;
+    let health_is_said = upper.health_url.is_some() || upper.health_path.is_some();
+    macro_rules! lay {
+        ($($name:literal $($field:ident).+),* $(,)?) => {$(
+            if upper.$($field).+.is_none() && lower.$($field).+.is_some() {
+                upper.$($field).+.clone_from(&lower.$($field).+);
+                provenance.insert($name, layer.source.clone());
+            }
+        )*};
+    }
+    lay! {
+        "id" id,
+        "external_id" external_id,
+        "display_name" display_name,
+        "description" description,
+        "version" version,
+        "subdomain" subdomain,
+        "aliases" aliases,
+        "hosts" hosts,
+        "endpoints" endpoints,
+        "no_endpoint_because" no_endpoint_because,
+        "url" url,
+        "host_header" host_header,
+        "mcp_url" mcp_url,
+        "status" status,
+        "health_state" health_state,
+        "timeouts.connect" timeouts.connect,
+        "timeouts.read" timeouts.read,
+        "timeouts.write" timeouts.write,
+        "timeouts.total" timeouts.total,
+        "body_bytes" body_bytes,
+        "forward_credentials" forward_credentials,
+        "enabled" enabled,
+        "reason" reason,
+    }
+    // One question, two spellings: a URL from below must not win over a path from above.
+    if !health_is_said {
+        lay! { "health_url" health_url, "health_path" health_path }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! What a source of services gives and how it fares: [`Listing`], [`SourceStatus`], and what its task reports.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::document::Document;
+use super::{Config, SourceConfig};
+use crate::model::service::{Declaration, Rejected, SourceName};
+
+/// The name that static services go by where a source is named.
+pub const STATIC: &str = "services";
+
+/// The last good list of one source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// The source: `file:<path>` or `http:<url>`.
+    pub source: SourceName,
+    /// Whether it is the operator's own file, whose endpoints may point anywhere.
+    pub trusted: bool,
+    /// Networks its endpoints may point at beside public addresses.
+    pub allowed_networks: Arc<[IpNet]>,
+    /// Its usable entries, in their order.
+    pub declarations: Arc<[Declaration]>,
+    /// Its entries that cannot be used.
+    pub rejected: Arc<[Rejected]>,
+}
+
+impl Listing {
+    /// An empty list of the source that `config` describes.
+    #[must_use]
+    pub fn empty(config: &SourceConfig) -> Self {
+        let (trusted, allowed_networks) = match config {
+            SourceConfig::File(_) => (true, Arc::from([])),
+            SourceConfig::Http(http) => (false, http.allowed_networks.as_slice().into()),
+        };
+        let (declarations, rejected) = (Arc::from([]), Arc::from([]));
+        Self { source: config.name(), trusted, allowed_networks, declarations, rejected }
+    }
+}
+
+impl SourceConfig {
+    /// How the source is shown: `file:<path>`, or `http:<url>` without credentials, query and final slash.
+    #[must_use]
+    pub fn name(&self) -> SourceName {
+        match self {
+            Self::File(path) => format!("file:{}", path.display()).into(),
+            Self::Http(http) => format!("http:{}", public_url(&http.url)).into(),
+        }
+    }
+}
+
+/// `url` without credentials, query, fragment and final slash.
+pub(super) fn public_url(url: &Url) -> String {
+    let scheme = url.scheme();
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{}", url.path().trim_end_matches('/'))
+}
+
+/// How one source fares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// The source: `file:<path>` or `http:<url>`.
+    pub name: SourceName,
+    /// When it last gave a usable list, or said that its list has not changed.
+    pub last_success: Option<Timestamp>,
+    /// Its last failure; stays when it recovers.
+    pub last_error: Option<SourceError>,
+    /// Whether its last attempt failed or was refused.
+    pub failing: bool,
+    /// Usable entries in its last good list.
+    pub entries: usize,
+    /// Entries in its last good list that cannot be used.
+    pub rejected: usize,
+    /// Whether it has answered or failed once since the start; a list from the snapshot counts as an answer.
+    pub answered: bool,
+    /// Whether its last good list is older than `stale_after`, or it failed without ever giving one.
+    pub stale: bool,
+}
+
+/// A failure of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceError {
+    /// When.
+    pub at: Timestamp,
+    /// What, with its causes, for the operator. Never holds a token.
+    pub text: String,
+}
+
+impl SourceStatus {
+    /// The same with `stale` as it is at `now`.
+    #[must_use]
+    pub(super) fn judged(mut self, now: Timestamp, stale_after: Duration) -> Self {
+        let limit = SignedDuration::try_from(stale_after).unwrap_or(SignedDuration::MAX);
+        self.stale = match self.last_success {
+            Some(at) => now.duration_since(at) > limit,
+            None => self.failing,
+        };
+        self
+    }
+}
+
+/// How one attempt to refresh a source ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A list.
+    List(Document),
+    /// The list is the one already known.
+    Unchanged,
+    /// A list that was understood and refused.
+    Refused(String),
+    /// No list.
+    Failed(String),
+}
+
+/// Who waits for a refresh; dropping it answers as well.
+pub(super) type Caller = oneshot::Sender<()>;
+
+/// What a source's task tells the aggregator.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Which task, by the serial number it was started with: a report of a task that was replaced is void.
+    pub(super) task: u64,
+    /// How its attempt ended.
+    pub(super) outcome: Outcome,
+    /// Who is told once the outcome has been published.
+    pub(super) callers: Vec<Caller>,
+}
+
+/// An error with its causes, on one line.
+pub(super) fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl Config {
+    /// The sources without those whose name an earlier one has.
+    pub(super) fn distinct_sources(&self) -> Vec<SourceConfig> {
+        let mut seen: Vec<SourceName> = Vec::new();
+        let mut distinct = Vec::new();
+        for source in &self.sources {
+            let name = source.name();
+            if seen.contains(&name) {
+                tracing::warn!(source = %name, "a source is configured twice; the second is ignored");
+            } else {
+                seen.push(name);
+                distinct.push(source.clone());
+            }
+        }
+        distinct
+    }
+}

@@ -1,0 +1,113 @@
+//! The host a request asks for, ready to be compared: lower-case, without port and trailing dot (DESIGN.md, "Hosts").
+
+use std::net::IpAddr;
+
+use crate::model::name::MAX_HOSTNAME;
+
+/// Room for the longest host name and its trailing dot.
+const ROOM: usize = MAX_HOSTNAME + 1;
+
+/// A host as a request names it, without an allocation.
+#[derive(Clone, Copy)]
+pub struct RequestHost {
+    bytes: [u8; ROOM],
+    len: u8,
+}
+
+/// The `Host` cannot be a host: too long, or with bytes that no host has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the Host header is not a host name")]
+pub struct BadHost;
+
+impl RequestHost {
+    /// Reads `host[:port]` or `[v6][:port]` (RFC 9110 §7.2). Empty is allowed: an empty host.
+    ///
+    /// # Errors
+    /// [`BadHost`] for anything else.
+    pub fn parse(authority: &[u8]) -> Result<Self, BadHost> {
+        let host = without_port(authority)?;
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        if host.len() > ROOM {
+            return Err(BadHost);
+        }
+        let mut bytes = [0; ROOM];
+        for (to, from) in bytes.iter_mut().zip(host) {
+            if !(from.is_ascii_alphanumeric() || matches!(from, b'-' | b'.' | b'_' | b':' | b'~')) {
+                return Err(BadHost);
+            }
+            *to = from.to_ascii_lowercase();
+        }
+        let len = u8::try_from(host.len()).map_err(|_| BadHost)?;
+        Ok(Self { bytes, len })
+    }
+
+    /// The host, lower-case; IPv6 without brackets.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII gets in.
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+
+    /// Whether it is an IP address or `localhost`: answered as the connect host.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.as_str() == "localhost" || self.as_str().parse::<IpAddr>().is_ok()
+    }
+}
+
+fn without_port(authority: &[u8]) -> Result<&[u8], BadHost> {
+    if let Some(rest) = authority.strip_prefix(b"[") {
+        let end = rest.iter().position(|&b| b == b']').ok_or(BadHost)?;
+        return match &rest[end + 1..] {
+            [] => Ok(&rest[..end]),
+            [b':', port @ ..] if is_port(port) => Ok(&rest[..end]),
+            _ => Err(BadHost),
+        };
+    }
+    match authority.iter().position(|&b| b == b':') {
+        None => Ok(authority),
+        Some(colon) if is_port(&authority[colon + 1..]) => Ok(&authority[..colon]),
+        Some(_) => Err(BadHost),
+    }
+}
+
+fn is_port(text: &[u8]) -> bool {
+    text.len() <= 5 && text.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_case_brackets_and_the_final_dot_do_not_matter() {
+        for (sent, meant) in [
+            ("id.chitty.cc", "id.chitty.cc"),
+            ("ID.Chitty.CC:8080", "id.chitty.cc"),
+            ("id.chitty.cc.", "id.chitty.cc"),
+            ("id.chitty.cc.:80", "id.chitty.cc"),
+            ("127.0.0.1:8080", "127.0.0.1"),
+            ("[::1]:8080", "::1"),
+            ("[::1]", "::1"),
+            ("", ""),
+            ("host:", "host"),
+        ] {
+            assert_eq!(RequestHost::parse(sent.as_bytes()).unwrap().as_str(), meant, "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_no_host_has_is_refused() {
+        let long = "a".repeat(ROOM + 1);
+        for bad in ["a b", "a/b", "a@b", "a:b", "a:80:80", "[::1", "[::1]x", "a\0", "é", "a%2f", "::1", &long] {
+            assert!(RequestHost::parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_localhost_are_bare() {
+        for (host, bare) in [("127.0.0.1", true), ("[::1]", true), ("LocalHost:1", true), ("id.localhost", false)] {
+            assert_eq!(RequestHost::parse(host.as_bytes()).unwrap().is_bare(), bare, "{host}");
+        }
+    }
+}

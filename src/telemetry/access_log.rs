@@ -1,0 +1,283 @@
+//! The access log: one JSON object a line for each request, whatever its outcome.
+//!
+//! A request only formats its line and appends it to a buffer; one thread of its own writes. When the destination
+//! stalls, lines beyond [`BUFFER_LIMIT`] are given up and counted: the log never holds up a request, nor memory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::AccessLog;
+use super::metrics::Metrics;
+
+/// How long lines may wait to be written together: one wake-up of the writer a tenth of a second at the most.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
+/// From this many waiting bytes on the writer is woken at once.
+const FLUSH_ABOVE: usize = 256 * 1024;
+/// Waiting bytes above which lines are given up: some 50,000 lines.
+const BUFFER_LIMIT: usize = 16 * 1024 * 1024;
+
+/// One line. Field names and order are DESIGN.md's ("Metrics", access log).
+#[derive(Debug, Serialize)]
+pub struct Entry<'a> {
+    /// When the answer ended, RFC 3339 with milliseconds.
+    #[serde(serialize_with = "milliseconds")]
+    pub time: Timestamp,
+    /// The request id; empty where no request could be read.
+    pub request_id: &'a str,
+    /// Who asked.
+    pub client: Option<IpAddr>,
+    /// Method as sent.
+    pub method: &'a str,
+    /// Host as routed: lower-case, without port.
+    pub host: &'a str,
+    /// Path as sent, without the query.
+    pub path: &'a str,
+    /// Status sent; 0 = none.
+    pub status: u16,
+    /// Service id, if one was found.
+    pub service: Option<&'a str>,
+    /// `local`, `host`, `prefix` or `none`.
+    pub kind: &'static str,
+    /// Endpoint dialled last.
+    pub endpoint: Option<&'a str>,
+    /// Body bytes received.
+    pub bytes_in: u64,
+    /// Body bytes sent.
+    pub bytes_out: u64,
+    /// Whole request, in milliseconds with microseconds behind the point.
+    pub duration_ms: f64,
+    /// Until the upstream's header, in milliseconds.
+    pub upstream_ms: Option<f64>,
+    /// The error word, where one was answered or something broke.
+    pub error: Option<&'a str>,
+    /// Upstream connection attempts.
+    pub attempts: u32,
+}
+
+fn milliseconds<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+/// Where lines are appended. Clone freely.
+#[derive(Clone, Debug)]
+pub struct AccessLogger {
+    shared: Option<Arc<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    buffer: Mutex<Buffer>,
+    wake: Condvar,
+    reopen: AtomicBool,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Buffer {
+    lines: Vec<u8>,
+    closing: bool,
+}
+
+/// Ends the writer when told to, after everything waiting is written.
+#[derive(Debug)]
+pub struct Writer {
+    logger: AccessLogger,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AccessLogger {
+    /// Opens the destination and starts the writer.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or the thread cannot be started.
+    pub fn start(to: &AccessLog, metrics: Arc<Metrics>) -> io::Result<(Self, Writer)> {
+        let destination = match to {
+            AccessLog::Off => {
+                let logger = Self { shared: None };
+                return Ok((logger.clone(), Writer { logger, thread: None }));
+            }
+            AccessLog::Stdout => Destination::Stdout,
+            AccessLog::Stderr => Destination::Stderr,
+            AccessLog::File(path) => Destination::File(path.clone(), open(path)?),
+        };
+        let shared = Arc::new(Shared {
+            buffer: Mutex::default(),
+            wake: Condvar::new(),
+            reopen: AtomicBool::new(false),
+            metrics,
+        });
+        let writer = Arc::clone(&shared);
+        let thread =
+            std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(destination))?;
+        let logger = Self { shared: Some(shared) };
+        Ok((logger.clone(), Writer { logger, thread: Some(thread) }))
+    }
+
+    /// Whether anybody reads the lines: without, there is no need to make one.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Appends one line.
+    pub fn write(&self, entry: &Entry<'_>) {
+        let Some(shared) = &self.shared else { return };
+        let mut buffer = shared.lock();
+        if buffer.lines.len() >= BUFFER_LIMIT {
+            drop(buffer);
+            shared.metrics.access_log_dropped(1);
+            return;
+        }
+        let before = buffer.lines.len();
+        if serde_json::to_writer(&mut buffer.lines, entry).is_err() {
+            buffer.lines.truncate(before);
+            drop(buffer);
+            shared.metrics.access_log_dropped(1);
+            return;
+        }
+        buffer.lines.push(b'\n');
+        let wake = before == 0 || (before < FLUSH_ABOVE && buffer.lines.len() >= FLUSH_ABOVE);
+        drop(buffer);
+        if wake {
+            shared.wake.notify_one();
+        }
+    }
+
+    /// Has the file closed and opened again under its name, after what is waiting.
+    pub fn reopen(&self) {
+        if let Some(shared) = &self.shared {
+            shared.reopen.store(true, Ordering::Release);
+            shared.wake.notify_one();
+        }
+    }
+}
+
+impl Writer {
+    /// Writes what is waiting and ends the thread.
+    pub fn close(mut self) {
+        if let Some(shared) = &self.logger.shared {
+            shared.lock().closing = true;
+            shared.wake.notify_one();
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Buffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut destination: Destination) {
+        let mut taken = Vec::new();
+        loop {
+            let mut buffer = self.lock();
+            while buffer.lines.is_empty() && !buffer.closing && !self.reopen.load(Ordering::Acquire) {
+                buffer = self.wake.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+            }
+            if !buffer.closing && buffer.lines.len() < FLUSH_ABOVE && !self.reopen.load(Ordering::Acquire) {
+                let gather = self.wake.wait_timeout(buffer, FLUSH_EVERY);
+                buffer = gather.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let closing = buffer.closing;
+            std::mem::swap(&mut buffer.lines, &mut taken);
+            drop(buffer);
+            if !taken.is_empty() {
+                if let Err(error) = destination.write(&taken) {
+                    let lost = taken.split(|&b| b == b'\n').count() as u64 - 1;
+                    self.metrics.access_log_dropped(lost);
+                    tracing::error!(%error, lines = lost, "access log lines could not be written");
+                }
+                taken.clear();
+            }
+            if self.reopen.swap(false, Ordering::AcqRel) {
+                destination.reopen();
+            }
+            if closing {
+                return;
+            }
+        }
+    }
+}
+
+enum Destination {
+    Stdout,
+    Stderr,
+    File(PathBuf, File),
+}
+
+impl Destination {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => io::stdout().lock().write_all(lines).and_then(|()| io::stdout().lock().flush()),
+            Self::Stderr => io::stderr().lock().write_all(lines),
+            Self::File(_, file) => file.write_all(lines),
+        }
+    }
+
+    /// Keeps the old file when the new one cannot be opened: a line in the wrong file is better than none.
+    fn reopen(&mut self) {
+        if let Self::File(path, file) = self {
+            match open(path) {
+                Ok(new) => *file = new,
+                Err(error) => tracing::error!(path = %path.display(), %error, "the access log cannot be reopened"),
+            }
+        }
+    }
+}
+
+fn open(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_written_in_order_and_a_reopened_file_is_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (logger, writer) = AccessLogger::start(&AccessLog::File(path.clone()), metrics).unwrap();
+        let line = |id| Entry {
+            time: Timestamp::UNIX_EPOCH,
+            request_id: id,
+            client: Some(IpAddr::from([127, 0, 0, 1])),
+            method: "GET",
+            host: "id.localhost",
+            path: "/\"x",
+            status: 200,
+            service: None,
+            kind: "local",
+            endpoint: None,
+            bytes_in: 0,
+            bytes_out: 2,
+            duration_ms: 0.25,
+            upstream_ms: None,
+            error: None,
+            attempts: 0,
+        };
+        logger.write(&line("a"));
+        logger.write(&line("b"));
+        writer.close();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let ids: Vec<_> =
+            text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["request_id"].clone()).collect();
+        assert_eq!(ids, ["a", "b"]);
+        assert!(
+            text.starts_with("{\"time\":\"1970-01-01T00:00:00.000Z\",\"request_id\":\"a\",\"client\":\"127.0.0.1\"")
+        );
+    }
+}

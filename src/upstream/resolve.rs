@@ -1,0 +1,89 @@
+//! Looks up the names of endpoints in the background, and again when their answers expire.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
+use super::endpoint::{Endpoint, Endpoints};
+
+/// Look-ups under way at once: enough for thousands of names, few enough for a small resolver.
+const CONCURRENT: usize = 64;
+/// An answer is kept at least this long, however short its TTL says.
+const MIN_TTL: Duration = Duration::from_secs(5);
+/// And at most this long: an address that moved is noticed.
+const MAX_TTL: Duration = Duration::from_mins(5);
+/// After a failed look-up.
+const RETRY: Duration = Duration::from_secs(5);
+/// How often due names are looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// One query to one name server; two are made at the most.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Keeps the addresses of endpoints up to date.
+#[derive(Clone)]
+pub struct Resolver {
+    endpoints: Arc<Endpoints>,
+    dns: TokioResolver,
+}
+
+impl Resolver {
+    /// Uses the system's name servers and hosts file; without any configuration the hosts file alone.
+    ///
+    /// # Errors
+    /// When the resolver cannot be built from that configuration.
+    pub fn new(endpoints: Arc<Endpoints>) -> Result<Self, NetError> {
+        let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no usable /etc/resolv.conf: only the hosts file is consulted");
+            TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
+        });
+        let options = builder.options_mut();
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.timeout = QUERY_TIMEOUT;
+        options.attempts = 1;
+        Ok(Self { endpoints, dns: builder.build()? })
+    }
+
+    /// Looks up everything that is due, once.
+    pub async fn resolve_due(&self) {
+        let now = Instant::now();
+        let due = self.endpoints.in_use().into_iter().filter(|endpoint| endpoint.is_due(now));
+        futures::stream::iter(due).for_each_concurrent(CONCURRENT, |endpoint| self.resolve(endpoint)).await;
+    }
+
+    /// Runs until dropped.
+    pub async fn run(self) {
+        loop {
+            self.resolve_due().await;
+            tokio::select! {
+                () = self.endpoints.added.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    async fn resolve(&self, endpoint: Arc<Endpoint>) {
+        let host = endpoint.url().host.as_str();
+        match self.dns.lookup_ip(host).await {
+            Ok(found) => {
+                let now = Instant::now();
+                let ttl = found.valid_until().saturating_duration_since(now).clamp(MIN_TTL, MAX_TTL);
+                if endpoint.resolved(found.iter(), now + ttl) {
+                    match endpoint.problem() {
+                        Some(problem) => tracing::warn!(endpoint = &*endpoint.label(), problem, "endpoint resolved"),
+                        None => tracing::debug!(endpoint = &*endpoint.label(), "endpoint resolved"),
+                    }
+                }
+            }
+            Err(error) => {
+                if endpoint.unresolved(format!("its name cannot be looked up: {error}"), Instant::now() + RETRY) {
+                    tracing::warn!(endpoint = &*endpoint.label(), %error, "endpoint cannot be resolved");
+                }
+            }
+        }
+    }
+}
