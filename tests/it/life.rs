@@ -24,11 +24,11 @@ fn text(output: &Output) -> String {
 #[test]
 fn a_taken_port_is_named_and_nothing_starts() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let (port, free) = (taken.local_addr().unwrap().port(), crate::support::daemon::reserve_port());
     for configuration in [
         format!("listeners: [{{bind: \"127.0.0.1:{port}\"}}]\nadmin: {{metrics: null}}\nstore: {{path: data}}\n"),
         format!(
-            "listeners: [{{bind: \"127.0.0.1:0\"}}]\nadmin: {{metrics: \"127.0.0.1:{port}\"}}\nstore: {{path: data}}\n"
+            "listeners: [{{bind: \"127.0.0.1:{free}\"}}]\nadmin: {{metrics: \"127.0.0.1:{port}\"}}\nstore: {{path: data}}\n"
         ),
     ] {
         let output = run(&["serve", "--config", "c.yaml"], Some(&configuration));
@@ -161,7 +161,7 @@ fn a_slow_registry_holds_neither_start_nor_end_up() {
     let registry = Registry::start();
     registry.put_as("/api/services", "hold=1", "[]");
     let mut daemon =
-        Daemon::builder().set("registry", &registry.section("timeout: 10m")).service(upstream.service("svc")).start();
+        Daemon::builder().set("registry", &registry.section("timeout: 5m")).service(upstream.service("svc")).start();
     assert_eq!(daemon.get("svc.chitty.test", "/x").fate(), "-> /x");
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait_for_exit().code(), Some(0));

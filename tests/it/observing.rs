@@ -53,7 +53,7 @@ fn every_request_is_one_line_with_these_fields() {
         ("bytes_in", 5.into()),
         ("attempts", 1.into()),
         ("error", Value::Null),
-        ("endpoint", format!("127.0.0.1:{}", upstream.port()).into()),
+        ("endpoint", upstream.url().into()),
     ] {
         rows.eq(format!("/by-host: {field}"), &value, &by_host[field]);
     }

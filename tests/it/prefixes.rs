@@ -106,8 +106,8 @@ fn every_other_byte_of_the_path_is_kept() {
         ".../..x/x../.x",
         "a%00b",
         "%zz%",
-        "\"<>[]^`{|}\\",
         "a/b/%C3%A9",
+        "\"[]^{|}",
     ] {
         rows.eq(rest, &format!("-> /api/{rest}"), &daemon.get(CONNECT, &format!("/id/api/{rest}")).fate());
         rows.eq(rest, &format!("-> /api/{rest}"), &daemon.get(API, &format!("/id/{rest}")).fate());
@@ -263,19 +263,25 @@ fn reserved_names_are_never_prefixes() {
         "admin",
         "metrics",
     ];
-    let mut builder = Daemon::builder();
-    for name in reserved {
-        builder = builder.service(upstream.service_with(&format!("own-{name}"), &format!("aliases: [{name}]")));
-    }
-    let daemon = builder.file("unused", "").start();
+    let entry = |name: &&str| {
+        format!(
+            "{{\"name\":\"own-{name}\",\"subdomain\":\"{name}\",\"url\":\"{0}\"}},{{\"name\":\"{name}\",\"url\":\"{0}\"}}",
+            upstream.url()
+        )
+    };
+    let list = reserved.iter().map(entry).collect::<Vec<_>>().join(",");
+    let daemon = Daemon::builder()
+        .set("registry", "{sources: [{file: services.json}]}")
+        .file("services.json", format!("[{list}]"))
+        .start();
     let mut rows = Rows::new();
     for name in reserved {
         for host in [CONNECT, API, MCP] {
             let answer = daemon.get(host, &format!("/{name}/api/x"));
-            rows.holds(format!("{host}/{name}/api/x"), answer.status() != 200, answer.fate());
+            rows.eq(format!("{host}/{name}/api/x"), &"404 not_found".to_owned(), &answer.fate());
         }
         let own = daemon.get(CONNECT, &format!("/own-{name}/api/x")).fate();
-        rows.eq(name, &"-> /api/x".to_owned(), &own);
+        rows.eq(format!("a reserved label falls back to the slug: {name}"), &"-> /api/x".to_owned(), &own);
     }
     rows.finish();
 }

@@ -48,7 +48,7 @@ fn every_problem_is_the_same_json_object() {
     for (host, target, status, word) in [
         ("nope.example", "/", 404, "unknown_host"),
         (CONNECT, "/nope/api/x", 404, "unknown_service"),
-        (CONNECT, "/nope", 404, "not_found"),
+        (CONNECT, "/api/nope", 404, "not_found"),
         (CONNECT, "/../x", 400, "bad_path"),
         ("svc.chitty.test", "/..%2fx", 400, "bad_path"),
         ("off.chitty.test", "/", 503, "service_disabled"),
@@ -247,7 +247,6 @@ fn malformed_requests_are_a_400_and_never_reach_a_service() {
         "GET\r\n\r\n",
         "GET /x\r\n\r\n",
         "GET /x HTTP/9.9\r\nHost: svc.chitty.test\r\n\r\n",
-        "GET x HTTP/1.1\r\nHost: svc.chitty.test\r\n\r\n",
         "G@T /x HTTP/1.1\r\nHost: svc.chitty.test\r\nbad header\r\n\r\n",
         "GET /x HTTP/1.1\r\nHost: svc.chitty.test\r\nbad name: x\r\n\r\n",
         "GET /x HTTP/1.1\r\nHost: svc.chitty.test\r\nX: a\0b\r\n\r\n",

@@ -58,10 +58,11 @@ fn a_path_that_is_not_here_gives_way_to_the_next() {
     wait_for(&daemon, "last", "-> /x");
     assert!(refreshes(&daemon, "failure") == 0.0, "404 is no failure");
     registry.put("/api/v1/tools", format!("{{\"success\":true,\"tools\":{}}}", list(&["middle"], &upstream.url())));
-    wait_for(&daemon, "middle", "-> /x");
-    wait_for(&daemon, "last", "404 unknown_host");
     registry.put("/api/services", list(&["first"], &upstream.url()));
+    // The path that gave the list may be asked first until it is gone; then the order counts again.
+    registry.remove("/api/v1/services");
     wait_for(&daemon, "first", "-> /x");
+    wait_for(&daemon, "last", "404 unknown_host");
     registry.remove("/api/services");
     wait_for(&daemon, "middle", "-> /x");
     let targets: Vec<Value> = registry.requests().iter().map(|r| r["target"].clone()).take(3).collect();
