@@ -33,7 +33,7 @@ use crate::{api, daemon, listener, proxy, registry, route, telemetry, upstream};
 /// then where an installed daemon has it.
 pub const PLACES: [&str; 2] = ["conf/chittyconnect.yaml", "/etc/chittyconnect/chittyconnect.yaml"];
 
-/// Largest configuration file, in bytes: 30 times what 10,000 services with every key take. What is larger is not a
+/// Largest configuration file, in bytes: a hundred times what 10,000 services take. What is larger is not a
 /// configuration, and would only fill the memory.
 const MAX_FILE: u64 = 256 << 20;
 

@@ -228,6 +228,10 @@ impl Gateway {
             !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
         });
         if begun {
+            let unframed = session.response_written().is_some_and(is_unframed);
+            if let Some(connection) = connection_of(session).filter(|_| unframed) {
+                connection.reset_on_close();
+            }
             return Ok(false);
         }
         let reuse = context.attempts == 0 && session.as_downstream_mut().is_body_done();
@@ -469,6 +473,13 @@ impl Gateway {
 
 fn connection_of(session: &Session) -> Option<&Connection> {
     Connection::of(session.as_downstream().stream()?)
+}
+
+/// Whether only the end of the connection tells where an answer ends (RFC 9112 §6.3, item 8).
+fn is_unframed(response: &ResponseHeader) -> bool {
+    !response.headers.contains_key(http::header::CONTENT_LENGTH)
+        && !response.headers.contains_key(http::header::TRANSFER_ENCODING)
+        && response.status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn peer_of(session: &Session) -> Option<IpAddr> {

@@ -74,15 +74,20 @@ async fn bind_socket(path: &Path) -> io::Result<UnixListener> {
 
 fn admin_state(shared: &Shared) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
-    let (registry, publisher) = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
-    let (explained, explainer) = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
+    let shared_by_routes = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
+    let shared_by_explain = shared_by_routes.clone();
     AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
         degraded: shared.degraded(),
-        routes: Arc::new(move || RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status())),
+        routes: Arc::new(move || {
+            let (registry, publisher) = &shared_by_routes;
+            RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status())
+        }),
         explain: Arc::new(move |url| {
-            explain(url, &explainer.routes.load(), &rejected_of(&explained.merged())).map_err(|error| error.to_string())
+            let (registry, publisher) = &shared_by_explain;
+            let rejected = rejected_of(&registry.merged());
+            explain(url, &publisher.routes.load(), &rejected).map_err(|error| error.to_string())
         }),
     }
 }

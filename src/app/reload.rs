@@ -1,6 +1,6 @@
 //! Signals while the daemon runs: stop, read the configuration again, reopen logs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Shared;
 use crate::config::Config;
@@ -28,7 +28,7 @@ pub(super) async fn answer_signals(mut signals: Signals, shared: Shared, started
 }
 
 /// Applies services and sources; a file with any mistake is refused whole.
-async fn reload(shared: &Shared, started_with: &Config, file: &PathBuf) {
+async fn reload(shared: &Shared, started_with: &Config, file: &Path) {
     let loaded = Config::load(file);
     match loaded {
         Err(error) => {

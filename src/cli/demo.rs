@@ -1,4 +1,103 @@
-//! `demo`: the gateway with two sample services, all on this machine.
-pub(super) fn run(_port: u16) -> Result<(), String> {
-    Err("not yet".to_owned())
+//! `demo`: the gateway with two sample services, all on this machine and in a temporary folder.
+//!
+//! The services are real HTTP servers, found through a registry file, so everything that is printed takes the way that
+//! real traffic takes.
+
+mod sample;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{logging, output};
+use crate::app::{self, Hooks};
+use crate::config::Config;
+use crate::listener::check_bind;
+
+/// Where metrics are, unless something else has the port.
+const METRICS_PORT: u16 = 9464;
+
+pub(super) fn run(port: u16) -> Result<(), String> {
+    let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    check_bind("--port", gateway).map_err(|error| format!("{error}\nanother port can be given with --port"))?;
+    let metrics = metrics_address().map_err(|error| format!("no free port for metrics: {error}"))?;
+    let folder = tempfile::Builder::new()
+        .prefix("chittyconnect-demo-")
+        .tempdir()
+        .map_err(|error| format!("no temporary folder: {error}"))?;
+    let samples = sample::start().map_err(|error| format!("the sample services cannot be started: {error}"))?;
+
+    let written = |error: std::io::Error| format!("{}: {error}", folder.path().display());
+    let registry = json!({"services": [
+        {"id": "chittyid", "name": "chittyid", "subdomain": "id", "url": samples.identity, "status": "active"},
+        {"id": "chittysync", "name": "chittysync", "subdomain": "sync", "url": samples.stream, "status": "active"},
+    ]});
+    fs::write(folder.path().join("registry.json"), format!("{registry:#}\n")).map_err(written)?;
+    let file = folder.path().join("chittyconnect.yaml");
+    let yaml = configuration(folder.path(), gateway, metrics).map_err(|error| error.to_string())?;
+    fs::write(&file, yaml).map_err(written)?;
+
+    let config = Config::load(&file).map_err(|error| output::chain(&error))?;
+    logging::start(&config.telemetry);
+    let guide = guide(gateway, metrics, folder.path());
+    let hooks = Hooks {
+        ready: Some(Box::new(move || output::print(&guide))),
+        last: Some(Box::new(move || {
+            drop(samples);
+            if let Err(error) = folder.close() {
+                output::complain(&format!("the temporary folder stays: {error}"));
+            }
+        })),
+    };
+    app::run(&config, file, hooks).map_err(|error| output::chain(&error))
+}
+
+/// The usual one, or any other that is free.
+fn metrics_address() -> std::io::Result<SocketAddr> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, METRICS_PORT));
+    if check_bind("admin.metrics", usual).is_ok() {
+        return Ok(usual);
+    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// As an operator would write it.
+fn configuration(folder: &Path, gateway: SocketAddr, metrics: SocketAddr) -> Result<String, serde_yaml::Error> {
+    serde_yaml::to_string(&json!({
+        "domain": "localhost",
+        "listeners": [{"bind": gateway}],
+        "admin": {"metrics": metrics},
+        "store": {"path": folder.join("data")},
+        "registry": {"sources": [{"file": folder.join("registry.json")}]},
+        "log": {"level": "warn", "format": "text", "access": folder.join("access.log")},
+    }))
+}
+
+/// What to try, with the real ports.
+fn guide(gateway: SocketAddr, metrics: SocketAddr, folder: &Path) -> String {
+    let port = gateway.port();
+    let folder = folder.display();
+    format!(
+        "\
+chittyconnect serves two sample services on http://{gateway}. Try, in another terminal:
+
+  # the discovery document that agents configure themselves from
+  curl http://connect.localhost:{port}/.well-known/chitty.json
+  # a service by its prefix: /chittyid/whoami here is /api/whoami there
+  curl http://api.localhost:{port}/chittyid/whoami
+  # the same service by its own host
+  curl http://id.localhost:{port}/
+  # an answer that streams, an event every half second
+  curl -N http://api.localhost:{port}/chittysync/events
+  # what the gateway counts
+  curl http://{metrics}/metrics
+  # why a URL goes where it goes
+  chittyconnect explain http://api.localhost:{port}/chittyid/whoami --config {folder}/chittyconnect.yaml
+
+Configuration, registry file and access log are in {folder}
+Ctrl-C stops it and removes that folder.
+"
+    )
 }

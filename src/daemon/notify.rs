@@ -1,4 +1,4 @@
-//! Tells systemd how far the process is (sd_notify(3)); without systemd, nothing.
+//! Tells systemd how far the process is (`sd_notify(3)`); without systemd, nothing.
 
 use sd_notify::NotifyState;
 

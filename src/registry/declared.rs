@@ -79,7 +79,13 @@ pub fn read_list<'a>(section: &Section<'a>) -> Declared<'a> {
     let report = section.report();
     let mut list = Declared::default();
     let mut ids: HashMap<ServiceKey, u32> = HashMap::new();
-    for value in section.list("services").unwrap_or_default() {
+    let Some(services) = section.value("services") else { return list };
+    if !services.is_list() {
+        // Notes that it should be one.
+        drop(services.items());
+    }
+    for (index, value) in (0..).map_while(|index| Some((index, services.item(index)?))) {
+        let mut mistakes = report.take_under(value.path());
         let mark = report.mark();
         let declaration = entry::read(&value.section());
         if let Some(id) = &declaration.id {
@@ -91,13 +97,13 @@ pub fn read_list<'a>(section: &Section<'a>) -> Declared<'a> {
                 ids.insert(id.clone(), value.position().line);
             }
         }
-        let mistakes = report.take_since(mark);
+        mistakes.extend(report.take_since(mark));
         if mistakes.is_empty() {
             list.usable.push((value, declaration));
         } else {
+            mistakes.sort_by_key(|mistake| mistake.position);
             let id = value.raw_under("id").map(str::to_owned);
-            let endpoint = entry::first_endpoint(&value);
-            list.unusable.push(Unusable { index: value.index().unwrap_or_default(), id, endpoint, mistakes });
+            list.unusable.push(Unusable { index, id, endpoint: entry::first_endpoint(&value), mistakes });
         }
     }
     list

@@ -247,12 +247,18 @@ impl Metrics {
         self.access_log_dropped.inc_by(lines);
     }
 
+    /// Everything, as families.
+    #[must_use]
+    pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.registry.gather()
+    }
+
     /// Everything in the Prometheus text format.
     ///
     /// # Errors
     /// When the encoder fails, which it does only on metrics without a name.
     pub fn exposition(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        TextEncoder::new().encode_to_string(&self.gather())
     }
 }
 

@@ -96,7 +96,19 @@ impl Report {
         mistakes.split_off(mark)
     }
 
-    /// Puts mistakes back that [`Report::take_since`] took.
+    /// Takes the mistakes out that concern `path` and what is below it, such as keys set twice, which are noted when the
+    /// file is parsed.
+    #[must_use]
+    pub fn take_under(&self, path: &str) -> Vec<Mistake> {
+        let mut mistakes = self.mistakes.borrow_mut();
+        let under = |mistake: &Mistake| {
+            let rest = mistake.path.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        mistakes.extract_if(.., |mistake| under(mistake)).collect()
+    }
+
+    /// Puts mistakes back that were taken.
     pub fn put_back(&self, taken: impl IntoIterator<Item = Mistake>) {
         self.mistakes.borrow_mut().extend(taken);
     }
@@ -109,8 +121,8 @@ impl Report {
     pub(super) fn into_findings(self) -> (Vec<Mistake>, Vec<Mistake>) {
         let in_order = |list: RefCell<Vec<Mistake>>| {
             let mut list = list.into_inner();
-            list.sort_by(|a, b| (a.position, &a.path).cmp(&(b.position, &b.path)));
-            list.dedup();
+            list.sort_by(|a, b| (a.position, &a.message, &a.path).cmp(&(b.position, &b.message, &b.path)));
+            list.dedup_by(|a, b| a.position == b.position && a.message == b.message);
             list
         };
         (in_order(self.mistakes), in_order(self.warnings))

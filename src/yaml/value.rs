@@ -27,6 +27,12 @@ impl<'a> Value<'a> {
         self.node.at
     }
 
+    /// The way to it, `services[2].endpoints[0]`; empty for the whole document.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Notes that this value is wrong.
     pub fn mistake(&self, message: impl Into<String>) {
         self.report.mistake(self.node.at, &self.path, message);
@@ -53,6 +59,12 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn is_scalar(&self) -> bool {
         matches!(self.node.kind, Kind::Scalar(_))
+    }
+
+    /// Whether it is a list.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.kind, Kind::List(_))
     }
 
     /// Whether it is a list without entries.
@@ -106,12 +118,6 @@ impl<'a> Value<'a> {
     pub fn item(&self, index: usize) -> Option<Value<'a>> {
         let Kind::List(items) = &self.node.kind else { return None };
         Some(Value::new(items.get(index)?, format!("{}[{index}]", self.path), self.report))
-    }
-
-    /// Its place in the list that it was taken from, from 0.
-    #[must_use]
-    pub fn index(&self) -> Option<usize> {
-        self.path.strip_suffix(']')?.rsplit_once('[')?.1.parse().ok()
     }
 
     /// As a `T`.

@@ -135,9 +135,9 @@ fn what_is_no_list_says_so() {
     for (name, text, what) in [
         ("a.txt", "[]", "neither .json nor .yaml or .yml"),
         ("a", "[]", "neither .json nor .yaml or .yml"),
-        ("a.yaml", "[]", "is not `services:` with a list"),
-        ("a.yaml", "services: 7", "is not `services:` with a list"),
-        ("a.yaml", "services: []\nother: 1", "is not `services:` with a list"),
+        ("a.yaml", "[]", "a.yaml:1:1: found a list; accepted: a section"),
+        ("a.yaml", "services: 7", "a.yaml:1:11: services:"),
+        ("a.yaml", "services: []\nother: 1", "a.yaml:2:1: other:"),
         ("a.json", "", "nothing at all"),
     ] {
         let path = folder.path().join(name);
