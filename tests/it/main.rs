@@ -1,0 +1,25 @@
+//! Black-box tests: the built binary on free ports, with real processes on its other side.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets a surprise shall end")]
+#![allow(clippy::float_cmp, reason = "metrics are read as floats and count in whole numbers")]
+
+mod command;
+mod cors;
+mod discovery;
+mod forwarding;
+mod hosts;
+mod layering;
+mod life;
+mod limits;
+mod local_api;
+mod messages;
+mod observing;
+mod outside;
+mod prefixes;
+mod problems;
+mod registry_file;
+mod registry_http;
+mod reload;
+mod streaming;
+mod support;
+mod tools;

@@ -1,0 +1,19 @@
+//! The harness.
+
+#[path = "../support/client.rs"]
+pub(crate) mod client;
+#[path = "../support/daemon.rs"]
+pub(crate) mod daemon;
+#[path = "../support/eventually.rs"]
+pub(crate) mod eventually;
+#[path = "../support/peer.rs"]
+pub(crate) mod peer;
+#[path = "../support/rows.rs"]
+pub(crate) mod rows;
+
+pub(crate) use client::{Answer, Ask, Client, Ending};
+pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
+pub(crate) use eventually::{eventually, eventually_eq};
+pub(crate) use nix::sys::signal::Signal;
+pub(crate) use peer::{Nginx, Registry, Upstream};
+pub(crate) use rows::Rows;

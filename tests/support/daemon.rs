@@ -1,0 +1,352 @@
+//! The built binary as a black box: a configuration in a temporary folder, a process, an orderly end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::{Answer, Ask, Client};
+use super::eventually::eventually;
+
+/// The domain of every test: service hosts are `<subdomain>.chitty.test`.
+pub(crate) const DOMAIN: &str = "chitty.test";
+/// The three gateway hosts.
+pub(crate) const CONNECT: &str = "connect.chitty.test";
+pub(crate) const API: &str = "api.chitty.test";
+pub(crate) const MCP: &str = "mcp.chitty.test";
+
+/// The built program.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_chittyconnect");
+
+/// A free loopback port below those that the kernel gives away itself, another one each time.
+pub(crate) fn reserve_port() -> u16 {
+    const FIRST: u16 = 10_240;
+    const COUNT: u16 = 20_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id().wrapping_mul(101) % u32::from(COUNT)).unwrap_or(0);
+    let mut candidates = std::iter::repeat_with(|| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        FIRST + (start + step) % COUNT
+    });
+    candidates.find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap()
+}
+
+/// What a daemon will be started with. `@PORT@`, `@ADMIN@` and `@DIR@` in any text become the gateway's port, the
+/// admin port and the temporary folder.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Builder {
+    sections: BTreeMap<String, String>,
+    services: Vec<String>,
+    files: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// Sets one top-level key of the configuration, in place of the harness's own.
+    pub(crate) fn set(mut self, key: &str, yaml: &str) -> Self {
+        self.sections.insert(key.to_owned(), yaml.to_owned());
+        self
+    }
+
+    /// Adds a static service in flow style: `{id: x, endpoints: […]}`.
+    pub(crate) fn service(mut self, yaml: impl Into<String>) -> Self {
+        self.services.push(yaml.into());
+        self
+    }
+
+    /// Puts a file beside the configuration.
+    pub(crate) fn file(mut self, name: &str, content: impl Into<String>) -> Self {
+        self.files.push((name.to_owned(), content.into()));
+        self
+    }
+
+    /// The configuration as it will be written, but for the placeholders.
+    pub(crate) fn yaml(&self) -> String {
+        let mut sections = BTreeMap::from([
+            ("domain", DOMAIN),
+            ("server", "{threads: 2, grace_period: 20s}"),
+            ("listeners", "[{bind: \"127.0.0.1:@PORT@\"}]"),
+            ("admin", "{metrics: \"127.0.0.1:@ADMIN@\", socket: \"@DIR@/admin.sock\"}"),
+            ("store", "{path: \"@DIR@/data\"}"),
+            ("log", "{level: info, format: json, access: \"@DIR@/access.log\"}"),
+        ]);
+        sections.extend(self.sections.iter().map(|(key, yaml)| (key.as_str(), yaml.as_str())));
+        let mut text = String::new();
+        for (key, yaml) in sections {
+            let _ = writeln!(text, "{key}: {yaml}");
+        }
+        if !self.services.is_empty() {
+            text.push_str("services:\n");
+            for service in &self.services {
+                let _ = writeln!(text, "  - {service}");
+            }
+        }
+        text
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    ///
+    /// # Panics
+    /// With its log, when it ends instead or does not get ready.
+    #[track_caller]
+    pub(crate) fn start(self) -> Daemon {
+        let folder = tempfile::tempdir().unwrap();
+        self.start_in(folder)
+    }
+
+    #[track_caller]
+    fn start_in(self, folder: TempDir) -> Daemon {
+        let mut folder = folder;
+        for _ in 0..10 {
+            let mut daemon = Daemon::spawn(self.clone(), folder);
+            match daemon.readiness() {
+                Ok(()) => return daemon,
+                Err(log) if log.contains("in use") => folder = daemon.into_folder(),
+                Err(log) => {
+                    let configuration = fs::read_to_string(daemon.config()).unwrap();
+                    panic!("not ready but ended: {:?}\n{log}\nwith:\n{configuration}", daemon.child.try_wait());
+                }
+            }
+        }
+        panic!("ten times no free port");
+    }
+}
+
+/// A running daemon. It is stopped when this is dropped, and its log is printed if the test failed.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    builder: Builder,
+    child: Child,
+    folder: Option<TempDir>,
+    pub(crate) port: u16,
+    pub(crate) admin_port: u16,
+}
+
+impl Daemon {
+    pub(crate) fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn spawn(builder: Builder, folder: TempDir) -> Self {
+        let (port, admin_port) = (reserve_port(), reserve_port());
+        let path = folder.path();
+        for (name, content) in &builder.files {
+            fs::write(path.join(name), placed(content, path, port, admin_port)).unwrap();
+        }
+        fs::write(path.join("chittyconnect.yaml"), placed(&builder.yaml(), path, port, admin_port)).unwrap();
+        let log = || Stdio::from(File::options().create(true).append(true).open(path.join("daemon.log")).unwrap());
+        let child = Command::new(BINARY)
+            .args(["serve", "--config"])
+            .arg(path.join("chittyconnect.yaml"))
+            .current_dir(path)
+            .stdin(Stdio::null())
+            .stdout(log())
+            .stderr(log())
+            .spawn()
+            .unwrap();
+        Self { builder, child, folder: Some(folder), port, admin_port }
+    }
+
+    /// Waits for `/readyz`; an early end gives the log.
+    fn readiness(&mut self) -> Result<(), String> {
+        let admin_port = self.admin_port;
+        let child = &mut self.child;
+        let ready = eventually("/readyz is 200, or the daemon ends", || {
+            if child.try_wait().unwrap().is_some() {
+                return Ok(false);
+            }
+            let mut client = Client::try_connect(admin_port).map_err(|e| e.to_string())?;
+            client.send(Ask::get("admin", "/readyz").to_bytes());
+            match client.try_answer("GET") {
+                Ok(answer) if answer.status() == 200 => Ok(true),
+                Ok(answer) => Err(format!("{} {}", answer.status(), answer.text())),
+                Err(ending) => Err(format!("{ending:?}")),
+            }
+        });
+        if ready { Ok(()) } else { Err(self.log()) }
+    }
+
+    fn into_folder(mut self) -> TempDir {
+        self.stop();
+        let folder = self.folder.take().unwrap();
+        let _ = fs::remove_file(folder.path().join("daemon.log"));
+        folder
+    }
+
+    /// Stops it and starts it again in the same folder, on other ports.
+    #[track_caller]
+    pub(crate) fn restart(mut self) -> Self {
+        self.signal(Signal::SIGTERM);
+        self.wait_for_exit();
+        self.start_again()
+    }
+
+    /// Starts it again in the same folder, on other ports, after it has ended.
+    #[track_caller]
+    pub(crate) fn start_again(self) -> Self {
+        let builder = self.builder.clone();
+        builder.start_in(self.into_folder())
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder().join("chittyconnect.yaml")
+    }
+
+    /// Replaces a file beside the configuration in one step, placeholders and all.
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        let draft = self.folder().join(format!(".{name}.new"));
+        fs::write(&draft, placed(content, self.folder(), self.port, self.admin_port)).unwrap();
+        fs::rename(draft, self.folder().join(name)).unwrap();
+    }
+
+    /// Writes another configuration for the same ports and folder, and asks for a reload.
+    pub(crate) fn reload(&self, builder: &Builder) {
+        self.write("chittyconnect.yaml", &builder.yaml());
+        self.signal(Signal::SIGHUP);
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// One request on a connection of its own.
+    #[track_caller]
+    pub(crate) fn ask(&self, ask: &Ask) -> Answer {
+        self.connect().ask(ask)
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, host: &str, target: &str) -> Answer {
+        self.ask(&Ask::get(host, target))
+    }
+
+    /// Exactly these bytes on a connection of their own, and the answer to them.
+    #[track_caller]
+    pub(crate) fn raw(&self, bytes: impl AsRef<[u8]>) -> Answer {
+        self.connect().send(bytes).answer("GET")
+    }
+
+    /// A request to the admin address.
+    #[track_caller]
+    pub(crate) fn admin(&self, target: &str) -> Answer {
+        Client::connect(self.admin_port).ask(&Ask::get("admin", target))
+    }
+
+    /// One sample of `/metrics` by its name and labels as they are printed; `None` while it is not there.
+    pub(crate) fn metric(&self, sample: &str) -> Option<f64> {
+        let text = self.admin("/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '))?;
+        line.trim().parse().ok()
+    }
+
+    /// The sum of all samples whose name is `name` and whose labels contain every one of `labels`.
+    pub(crate) fn metric_sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.admin("/metrics").text();
+        let samples = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+            let (labelled, value) = rest.rsplit_once(' ')?;
+            labels.iter().all(|label| labelled.contains(label)).then(|| value.parse::<f64>().ok()).flatten()
+        });
+        samples.sum()
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until the process has ended by itself.
+    #[track_caller]
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the daemon ends", || child.try_wait().unwrap().ok_or("still running"))
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it wrote to standard output and error.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("daemon.log")).unwrap_or_default()
+    }
+
+    /// The whole lines of the access log so far.
+    pub(crate) fn access_lines(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder().join("access.log")).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in access line {line:?}"));
+        whole.lines().map(parse).collect()
+    }
+
+    /// Waits for the access line that `wanted` describes.
+    #[track_caller]
+    pub(crate) fn access_line(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("an access line {what}"), || {
+            let lines = self.access_lines();
+            lines.iter().find(|line| wanted(line)).cloned().ok_or(lines)
+        })
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// Runs the program with these arguments and this daemon's configuration.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+        Command::new(BINARY).args(arguments).arg("--config").arg(self.config()).output().unwrap()
+    }
+
+    fn stop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+            return;
+        }
+        // What still hangs in a failed test would only hold the drain up.
+        if !std::thread::panicking() {
+            self.signal(Signal::SIGTERM);
+            let child = &mut self.child;
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                eventually("the daemon ends after SIGTERM", || child.try_wait().unwrap().ok_or("still running"));
+            }));
+            if ended.is_ok() {
+                return;
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Daemon {
+    #[allow(clippy::print_stderr, reason = "the test harness shows it with the failed test")]
+    fn drop(&mut self) {
+        self.stop();
+        if std::thread::panicking() && self.folder.is_some() {
+            eprintln!("--- the daemon's log ---\n{}--- its access log ---", self.log());
+            eprintln!("{}", fs::read_to_string(self.folder().join("access.log")).unwrap_or_default());
+        }
+    }
+}
+
+fn placed(text: &str, folder: &Path, port: u16, admin_port: u16) -> String {
+    let folder = folder.to_str().unwrap();
+    text.replace("@PORT@", &port.to_string()).replace("@ADMIN@", &admin_port.to_string()).replace("@DIR@", folder)
+}

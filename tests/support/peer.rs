@@ -1,0 +1,249 @@
+//! The processes on the other side of the gateway: upstreams, registries, nginx.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::client::{Answer, Ask, Client};
+use super::eventually::eventually;
+
+/// A child process that ends with its handle.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    ports: Vec<u16>,
+}
+
+impl Process {
+    /// Starts an example of this crate and reads the ports that it prints.
+    fn example(name: &str, arguments: &[String]) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_chittyconnect")).with_file_name("examples").join(name);
+        let mut child = Command::new(&program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{}: {e}; `cargo build --examples` makes it", program.display()));
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ports = line.split_whitespace().map(|port| port.parse().unwrap()).collect();
+        Self { child, ports }
+    }
+
+    fn control(&self) -> u16 {
+        *self.ports.last().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The example `upstream`.
+#[derive(Debug)]
+pub(crate) struct Upstream(Process);
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        Self::with_ports(1)
+    }
+
+    /// One process that listens on several ports.
+    pub(crate) fn with_ports(count: usize) -> Self {
+        Self(Process::example("upstream", &[count.to_string()]))
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.ports[0]
+    }
+
+    pub(crate) fn ports(&self) -> &[u16] {
+        &self.0.ports[..self.0.ports.len() - 1]
+    }
+
+    /// `http://127.0.0.1:port`
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port())
+    }
+
+    /// A service in YAML that is served by this process.
+    pub(crate) fn service(&self, id: &str) -> String {
+        self.service_with(id, "")
+    }
+
+    /// The same with further keys.
+    pub(crate) fn service_with(&self, id: &str, more: &str) -> String {
+        let comma = if more.is_empty() { "" } else { ", " };
+        format!("{{id: {id}, endpoints: [\"{}\"]{comma}{more}}}", self.url())
+    }
+
+    /// Every request that has reached it.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        self.ask("GET", "/requests", b"").json().as_array().cloned().unwrap_or_default()
+    }
+
+    /// The targets of every request that has reached it.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.requests().iter().map(|r| r["target"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// How many connections have carried a request.
+    pub(crate) fn connections(&self) -> u64 {
+        self.ask("GET", "/connections", b"").json().as_u64().unwrap()
+    }
+
+    /// One number or flag of a gate: `arrived`, `received`, `sent`, `finished`, `left`.
+    pub(crate) fn gate(&self, gate: &str, field: &str) -> Value {
+        self.ask("GET", &format!("/gate/{gate}"), b"").json()[field].clone()
+    }
+
+    /// Waits until a request has arrived at this gate.
+    #[track_caller]
+    pub(crate) fn wait_for_arrival(&self, gate: &str) {
+        eventually(&format!("a request at the upstream's gate {gate}"), || match self.gate(gate, "arrived").as_u64() {
+            Some(0) | None => Err(self.targets()),
+            Some(_) => Ok(()),
+        });
+    }
+
+    pub(crate) fn push(&self, gate: &str, piece: impl AsRef<[u8]>) {
+        self.ask("POST", &format!("/gate/{gate}/push"), piece.as_ref());
+    }
+
+    /// The gate's next step: `end`, `close`, `reset`.
+    pub(crate) fn step(&self, gate: &str, step: &str) {
+        self.ask("POST", &format!("/gate/{gate}/{step}"), b"");
+    }
+
+    fn ask(&self, method: &str, target: &str, body: &[u8]) -> Answer {
+        Client::connect(self.0.control()).ask(&Ask::new(method, "control", target).body(body))
+    }
+}
+
+/// The path at which the upstream writes exactly `bytes` and then does `then`: `close`, `reset` or `hang`.
+pub(crate) fn raw(bytes: impl AsRef<[u8]>, then: &str) -> String {
+    let hex = bytes.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    format!("/raw?bytes={hex}&then={then}")
+}
+
+/// The example `registry`.
+#[derive(Debug)]
+pub(crate) struct Registry(Process);
+
+impl Registry {
+    pub(crate) fn start() -> Self {
+        Self(Process::example("registry", &[]))
+    }
+
+    /// One that already has a document at `/api/services`.
+    pub(crate) fn with(document: impl AsRef<[u8]>) -> Self {
+        let registry = Self::start();
+        registry.put("/api/services", document);
+        registry
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.0.ports[0])
+    }
+
+    /// A `registry` section with this process as its only source, asked often, and `more` keys of the source.
+    pub(crate) fn section(&self, more: &str) -> String {
+        let comma = if more.is_empty() { "" } else { ", " };
+        format!("{{refresh: 100ms, sources: [{{http: {{url: \"{}\"{comma}{more}}}}}]}}", self.url())
+    }
+
+    pub(crate) fn put(&self, path: &str, document: impl AsRef<[u8]>) {
+        self.put_as(path, "", document);
+    }
+
+    /// `how`: `status=500`, `bearer=token`, `hold=1`, `cut=1`, `cursor=next`, joined with `&`.
+    pub(crate) fn put_as(&self, path: &str, how: &str, document: impl AsRef<[u8]>) {
+        let path = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
+        self.ask("PUT", &format!("/document?path={path}&{how}"), document.as_ref());
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.ask("DELETE", &format!("/document?path={path}"), b"");
+    }
+
+    /// Every request that has reached it: `target` and `headers`.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        self.ask("GET", "/requests", b"").json().as_array().cloned().unwrap_or_default()
+    }
+
+    fn ask(&self, method: &str, target: &str, body: &[u8]) -> Answer {
+        Client::connect(self.0.control()).ask(&Ask::new(method, "control", target).body(body))
+    }
+}
+
+/// Whether tests with programs from outside this crate run: `tests/run.sh` installs them and says so.
+pub(crate) fn peers_are_there() -> bool {
+    std::env::var_os("CHITTY_TEST_PEERS").is_some()
+}
+
+/// nginx from the system, with a configuration of the test's.
+#[derive(Debug)]
+pub(crate) struct Nginx {
+    child: Child,
+    folder: tempfile::TempDir,
+    pub(crate) port: u16,
+}
+
+impl Nginx {
+    /// Starts it with these directives inside its `server` block.
+    pub(crate) fn start(server: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("www")).unwrap();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let port = super::daemon::reserve_port();
+            let configuration = format!(
+                "daemon off; worker_processes 1; pid nginx.pid; error_log stderr;\n\
+                 events {{ worker_connections 256; }}\n\
+                 http {{ access_log off; client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp;\n\
+                 uwsgi_temp_path tmp; scgi_temp_path tmp;\n\
+                 server {{ listen 127.0.0.1:{port}; root www; {server} }} }}\n"
+            );
+            std::fs::write(folder.path().join("nginx.conf"), configuration).unwrap();
+            let mut child = Command::new("nginx")
+                .args(["-e", "stderr", "-p"])
+                .arg(folder.path())
+                .args(["-c", "nginx.conf"])
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap_or_else(|e| panic!("nginx: {e}; tests/run.sh installs it"));
+            let listening = eventually("nginx listens or ends", || match child.try_wait().unwrap() {
+                Some(status) => Ok(Err(status)),
+                None => Client::try_connect(port).map(|_| Ok(())),
+            });
+            match listening {
+                Ok(()) => return Self { child, folder, port },
+                Err(status) => {
+                    let log = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+                    assert!(attempt < 5 && log.contains("in use"), "nginx ended with {status}: {log}");
+                }
+            }
+        }
+    }
+
+    /// Where it finds its files.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("www")
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // The workers see their master leave; SIGKILL would leave them behind.
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+        }
+        let _ = self.child.wait();
+    }
+}
