@@ -141,6 +141,7 @@ impl Gateway {
         };
         context.host = Some(RequestHost::parse(host)?);
         limit::check_header(session, &self.parts.config.limits)?;
+        check_target(request)?;
         if self.parts.via.is_in(&request.headers) {
             return Err(Problem::loop_detected());
         }
@@ -276,6 +277,10 @@ impl ProxyHttp for Gateway {
         }
         let keepalive = kept_alive(session, self.parts.config.limits.idle_timeout);
         session.set_keepalive(keepalive);
+        if session.req_header().version < Version::HTTP_11 {
+            // HTTP/1.0 knows no informational answers (RFC 9110 §15.2).
+            session.as_downstream_mut().set_ignore_info_resp(true);
+        }
         context.ticket = Some(self.parts.in_flight.enter(self.parts.metrics.in_flight(RouteKind::None)));
         self.identify(session, context);
         Ok(())
@@ -488,6 +493,16 @@ fn peer_of(session: &Session) -> Option<IpAddr> {
 
 fn scheme_of(session: &Session) -> &'static str {
     if session.digest().is_some_and(|digest| digest.ssl_digest.is_some()) { "https" } else { "http" }
+}
+
+/// Accepts origin-form, absolute-form, and `*` with OPTIONS (RFC 9112 §3.2). Pingora lets anything through.
+fn check_target(request: &RequestHeader) -> Result<(), Problem> {
+    let raw = request.raw_path();
+    let web = matches!(request.uri.scheme_str(), Some("http" | "https")) && request.uri.authority().is_some();
+    if raw.first() == Some(&b'/') || web || (raw == b"*" && request.method == Method::OPTIONS) {
+        return Ok(());
+    }
+    Err(Problem::bad_request("the request target is neither a path nor a URL of http or https"))
 }
 
 /// The path as sent, without the query; of an absolute-form target, its path.

@@ -1,6 +1,6 @@
 //! From a request's host and path to what answers it.
 //!
-//! Pure: no I/O, no clock. One immutable [`Table`](table::Table) behind one pointer; a request keeps the one it began
+//! Pure: no I/O, no clock. One immutable [`Table`] behind one pointer; a request keeps the one it began
 //! with.
 
 pub mod claim;

@@ -9,7 +9,7 @@ use crate::model::request::RequestFacts;
 use crate::problem::Problem;
 
 impl IntoResponse for Problem {
-    /// Carries the problem to [`render`], which knows the request.
+    /// Carries the problem to `render`, which knows the request.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);

@@ -25,6 +25,10 @@ pub const RESERVED: [&str; 14] = [
     ".well-known",
 ];
 
+/// The reserved names that a static service may take all the same: the operator says so, and no path of the gateway
+/// begins with them.
+pub const RESERVED_FOR_OPERATOR: [&str; 1] = ["s3"];
+
 /// Longest label and key, in bytes (RFC 1035 §2.3.4).
 pub const MAX_LABEL: usize = 63;
 /// Longest host name, in bytes (RFC 1035 §2.3.4, without the trailing dot).

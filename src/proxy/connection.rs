@@ -7,6 +7,8 @@
 //! - that an upstream has been silent for too long ([`Connection::wait_at_most`]): the deadline is looked at whenever
 //!   Pingora waits for the client, which it does all the while it waits for the upstream;
 //! - whether the client has gone, without taking the first byte of a pipelined request ([`Connection::hold`]).
+//!
+//! It also sends what was written before it waits for more.
 
 use std::fmt;
 use std::io;
@@ -69,6 +71,7 @@ pub struct Connection {
     head_len: usize,
     hold: AtomicBool,
     held: Vec<u8>,
+    unflushed: bool,
     deadline: Deadline,
 }
 
@@ -106,6 +109,7 @@ impl Connection {
             head_len: 0,
             hold: AtomicBool::new(false),
             held: Vec::new(),
+            unflushed: false,
             deadline: Deadline::default(),
         }
     }
@@ -221,6 +225,14 @@ impl Connection {
         }
     }
 
+    /// Sends what was written before waiting for more: Pingora leaves an answer with a length in the buffer until it is
+    /// whole. An error shows at the next write.
+    fn flush_before_waiting(&mut self, cx: &mut Context<'_>) {
+        if self.unflushed && Pin::new(&mut self.inner).poll_flush(cx).is_ready() {
+            self.unflushed = false;
+        }
+    }
+
     /// Takes what the client sends ahead, so that its end is seen. `Ready` = it has gone, or the connection broke.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.held.len() < HELD {
@@ -252,6 +264,7 @@ fn milliseconds(duration: Duration) -> u64 {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        this.flush_before_waiting(cx);
         if *this.hold.get_mut() {
             if let Poll::Ready(end) = this.poll_held(cx) {
                 return Poll::Ready(end);
@@ -290,11 +303,13 @@ impl AsyncWrite for Connection {
         let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf));
         // A client that reads slowly is not an upstream that is silent.
         this.moved();
+        this.unflushed = true;
         Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        self.unflushed = false;
         self.moved();
         Poll::Ready(flushed)
     }
@@ -309,6 +324,7 @@ impl AsyncWrite for Connection {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs));
+        self.unflushed = true;
         self.moved();
         Poll::Ready(written)
     }

@@ -120,12 +120,23 @@ pub fn prepare_upstream(
     remove_credentials(request, policy);
     forwarded_for(request, context, arrival, sent_host.as_ref())?;
     if let Some(rewrite) = &context.rewrite {
-        let prefix = HeaderValue::from_bytes(&rewrite.prefix)
-            .map_err(|e| Error::because(ErrorType::InvalidHTTPHeader, "prefix", e))?;
+        // A trusted proxy's prefix stands before ours: together they are what the client wrote.
+        let outer = request.headers.get(X_FORWARDED_PREFIX).filter(|_| context.from_trusted);
+        let outer = outer.map_or(&[][..], HeaderValue::as_bytes).trim_ascii_end();
+        let prefix = [outer.strip_suffix(b"/").unwrap_or(outer), &rewrite.prefix].concat();
+        let prefix =
+            HeaderValue::from_bytes(&prefix).map_err(|e| Error::because(ErrorType::InvalidHTTPHeader, "prefix", e))?;
         request.insert_header(X_FORWARDED_PREFIX, prefix)?;
         request.set_raw_path(&rewrite.target)?;
-    } else if !context.from_trusted {
-        request.remove_header(&X_FORWARDED_PREFIX);
+    } else {
+        if !context.from_trusted {
+            request.remove_header(&X_FORWARDED_PREFIX);
+        }
+        if request.raw_path().first() != Some(&b'/') && request.uri.authority().is_some() {
+            // Absolute-form is for proxies; a service is sent origin-form (RFC 9112 §3.2.1).
+            let target = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+            request.set_raw_path(target.as_bytes())?;
+        }
     }
     request.insert_header(X_REQUEST_ID, context.id.as_str())?;
     trace(request, context)?;

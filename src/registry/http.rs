@@ -1,4 +1,4 @@
-//! A registry over HTTP: its paths tried in order, the one that worked first, whatever it answers being an error at
+//! A registry over HTTP: its paths tried in order, the first with a list wins; whatever else it answers is an error at
 //! worst.
 //!
 //! It is not trusted: entries pass the guard, redirects stay on the host, no proxy of the environment is used, and size,
@@ -36,7 +36,7 @@ const CONNECT_SHARE: u32 = 2;
 pub(super) struct HttpSource {
     config: HttpConfig,
     reader: Reader,
-    /// The path that last gave a list.
+    /// The path that gave the last good list.
     working: Option<usize>,
     /// The path and the tag of the list that was last taken over.
     tag: Option<(usize, HeaderValue)>,
@@ -84,14 +84,16 @@ impl HttpSource {
     async fn attempt(&mut self) -> Result<Fetched, HttpError> {
         let token = self.token().await?;
         let mut tried = Tried::default();
-        for index in self.order() {
-            let path = self.config.paths[index].clone();
+        for (index, path) in self.config.paths.clone().into_iter().enumerate() {
             let known = self.tag.as_ref().filter(|(of, _)| *of == index).map(|(_, tag)| tag);
             match self.found(&path, token.as_ref(), known).await {
                 Ok(Found::Unchanged) => return Ok(Fetched::Unchanged),
                 Ok(Found::List(document, tag)) => return self.take_over(index, document, tag),
                 Err(error) => {
-                    let hopeless = error.is_of_the_host();
+                    // Where the list was, 404 alone means that it has moved: anything else is a failure, and the list
+                    // of another path no substitute.
+                    let failed = self.working == Some(index) && !matches!(error, PathError::NotHere);
+                    let hopeless = failed || error.is_of_the_host();
                     tried.0.push((path, error));
                     if hopeless {
                         break;
@@ -122,13 +124,6 @@ impl HttpSource {
         self.working = Some(index);
         self.tag = tag.map(|tag| (index, tag));
         Ok(Fetched::List(document))
-    }
-
-    /// The places of the paths in the order in which they are tried.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.config.paths.len()).collect();
-        order.sort_by_key(|index| Some(*index) != self.working);
-        order
     }
 
     /// `Authorization` as the token file has it now.

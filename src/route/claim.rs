@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use crate::model::name::{Hostname, RESERVED, ServiceKey};
+use crate::model::name::{Hostname, RESERVED_FOR_OPERATOR, ServiceKey};
 use crate::model::service::{Service, SourceName};
 
 /// A name that was claimed and not given.
@@ -86,7 +86,10 @@ pub fn settle(services: &[Service], config: &Config, rank: &dyn Fn(&str) -> usiz
             Name::Host(host) => (None, host.clone()),
         };
         let name = key.map_or_else(|| host.to_string(), ToString::to_string);
-        let own = key.is_some_and(|key| RESERVED.contains(&key.as_str())) || gateway.contains(host.as_str());
+        // Rank 0 is the operator's own word.
+        let reserved =
+            |key: &ServiceKey| key.is_reserved() && (claim.rank > 0 || !RESERVED_FOR_OPERATOR.contains(&key.as_str()));
+        let own = key.is_some_and(reserved) || gateway.contains(host.as_str());
         let mut loses_to = None;
         if own {
             loses_to = Some(None);

@@ -118,7 +118,7 @@ impl Table {
             .map(|service| match kept.get(&service.id) {
                 Some(upstream) if *upstream.service() == service => Arc::clone(upstream),
                 _ => {
-                    let host = config.domain.child(&service.subdomain);
+                    let host = public_host(&service, &config);
                     let counted = metrics.service(service.id.as_str());
                     Arc::new(Upstream::new(service, &host, endpoints, counted))
                 }
@@ -244,22 +244,31 @@ impl Table {
         let first = &path[1..first_end];
         let mut lower = [0; MAX_LABEL];
         let Some(key) = lower_key(first, &mut lower) else { return Ok(Target::Local) };
-        if RESERVED.contains(&key) {
-            return Ok(Target::Local);
-        }
-        let Some(upstream) = self.prefixes.get(key) else {
-            return Err(if self.loading { RouteError::Loading } else { RouteError::UnknownService(key.to_owned()) });
-        };
+        let found = self.prefixes.get(key);
         let second = path.get(first_end + 1..).map_or(&[][..], |_| &path[first_end + 1..segment_end(first_end + 1)]);
         let base = match (second, role) {
             (b"api" | b"mcp", _) => "",
             (_, Role::Api) => "/api",
             (_, Role::Mcp) => "/mcp",
-            _ => return Err(RouteError::NotAServicePath(key.to_owned())),
+            _ if found.is_some() => return Err(RouteError::NotAServicePath(key.to_owned())),
+            _ => return Ok(Target::Local),
+        };
+        let Some(upstream) = found else {
+            return match (RESERVED.contains(&key), self.loading) {
+                (true, _) => Ok(Target::Local),
+                (false, true) => Err(RouteError::Loading),
+                (false, false) => Err(RouteError::UnknownService(key.to_owned())),
+            };
         };
         usable(upstream)?;
         Ok(Target::Prefix { upstream, skip: first_end, base })
     }
+}
+
+/// The host a service is known under: of its public URL, else under the domain.
+fn public_host(service: &Service, config: &Config) -> Hostname {
+    let stated = service.declared.url.as_ref().and_then(|url| Hostname::parse(url.host_str()?).ok());
+    stated.unwrap_or_else(|| config.domain.child(&service.subdomain))
 }
 
 fn usable(upstream: &Upstream) -> Result<(), RouteError> {

@@ -1,7 +1,7 @@
 //! The access log: one JSON object a line for each request, whatever its outcome.
 //!
 //! A request only formats its line and appends it to a buffer; one thread of its own writes. When the destination
-//! stalls, lines beyond [`BUFFER_LIMIT`] are given up and counted: the log never holds up a request, nor memory.
+//! stalls, lines beyond a bound are given up and counted: the log never holds up a request, nor memory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::proxy::context::Rewrite;
 
 fn prepared(sent: &[(&'static str, &str)], change: impl FnOnce(&mut RequestContext)) -> RequestHeader {
     let mut request = RequestHeader::build("GET", b"/chittyid/api/x?y=1", None).unwrap();
@@ -58,9 +59,15 @@ fn a_trusted_proxys_words_are_continued() {
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "front.example"),
         ("Forwarded", "for=6.6.6.6"),
+        ("X-Forwarded-Prefix", "/outer/"),
         ("Via", "1.1 edge"),
     ];
-    let request = prepared(&sent, |context| context.from_trusted = true);
+    let request = prepared(&sent, |context| {
+        context.from_trusted = true;
+        context.rewrite = Some(Rewrite { target: b"/api/x?y=1".to_vec(), prefix: b"/chittyid".to_vec() });
+    });
+    assert_eq!(all(&request, "x-forwarded-prefix"), ["/outer/chittyid"]);
+    assert_eq!(request.raw_path(), b"/api/x?y=1");
     assert_eq!(all(&request, "x-forwarded-for"), ["6.6.6.6, 127.0.0.1"]);
     assert_eq!(all(&request, "x-forwarded-proto"), ["https"]);
     assert_eq!(all(&request, "x-forwarded-host"), ["front.example"]);

@@ -1,6 +1,6 @@
 //! The crate's own single values, as a file may write them.
 
-use crate::model::name::{Hostname, ServiceKey};
+use crate::model::name::{Hostname, RESERVED_FOR_OPERATOR, ServiceKey};
 use crate::model::service::{EndpointError, EndpointUrl};
 use crate::yaml::{FromYaml, Scalar};
 
@@ -10,7 +10,11 @@ impl FromYaml for ServiceKey {
     fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
         let key = Self::parse(scalar.text()?).map_err(|_| format!("{} is not a service name", scalar.shown()))?;
         // On its own hosts the gateway answers these itself, so the service would never be reached.
-        if key.is_reserved() { Err(format!("{} is kept for the gateway itself", scalar.shown())) } else { Ok(key) }
+        if key.is_reserved() && !RESERVED_FOR_OPERATOR.contains(&key.as_str()) {
+            Err(format!("{} is kept for the gateway itself", scalar.shown()))
+        } else {
+            Ok(key)
+        }
     }
 }
 

@@ -116,6 +116,9 @@ fn every_row_of_the_prefixes_table() {
         (&[mcp], "/chittyid/tools", "chittyid /mcp/tools"),
         (&[connect], "/chittyid", "NotAServicePath"),
         (&[connect], "/chittyid/other", "NotAServicePath"),
+        (&[connect], "/nosuch", "local"),
+        (&[connect], "/nosuch/other", "local"),
+        (&[api, mcp], "/nosuch", "UnknownService"),
         (&[connect, api, mcp], "/nosuch/api/x", "UnknownService"),
         (&[connect, api, mcp], "/off/api/x", "Disabled"),
         (&[connect, api, mcp], "/nowhere/api/x", "NoEndpoint"),
@@ -169,6 +172,14 @@ fn no_service_gets_a_name_of_the_gateway() {
     assert!(table.conflicts().iter().all(|conflict| conflict.winner.is_none()));
     assert_eq!(answer(&table, "mcp.ch1tty.com", "/health"), "local");
     assert_eq!(answer(&table, "grab.chitty.cc", "/"), "grab host");
+}
+
+#[test]
+fn a_static_service_may_take_s3_and_a_registry_may_not() {
+    let mut own = service("s3", "s3", &[], &[]);
+    assert_eq!(answer(&build(vec![own.clone()], false), "api.chitty.cc", "/s3/api/x"), "local");
+    own.source = Arc::from("services");
+    assert_eq!(answer(&build(vec![own], false), "api.chitty.cc", "/s3/api/x"), "s3 /api/x");
 }
 
 #[test]
