@@ -13,6 +13,7 @@ pub mod header;
 pub mod in_flight;
 mod limit;
 mod record;
+mod target;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -141,7 +142,7 @@ impl Gateway {
         };
         context.host = Some(RequestHost::parse(host)?);
         limit::check_header(session, &self.parts.config.limits)?;
-        check_target(request)?;
+        target::check(session)?;
         if self.parts.via.is_in(&request.headers) {
             return Err(Problem::loop_detected());
         }
@@ -152,8 +153,9 @@ impl Gateway {
     fn route(&self, session: &Session, context: &mut RequestContext) -> Result<Option<Vec<u8>>, Problem> {
         let request = session.req_header();
         let Some(host) = &context.host else { return Err(Problem::internal()) };
+        let (sent_path, query) = target::split(request);
         let table = self.parts.routes.peek();
-        let resolved = table.resolve(host, path_of(request)).map_err(|error| {
+        let resolved = table.resolve(host, sent_path).map_err(|error| {
             context.on_gateway = table.is_gateway(host);
             Problem::from(&error)
         })?;
@@ -170,14 +172,7 @@ impl Gateway {
             Target::Prefix { upstream, skip, base } => {
                 context.kind = RouteKind::Prefix;
                 let (prefix, rest) = resolved.path.split_at(skip);
-                let query = request.uri.query().map_or(&[][..], str::as_bytes);
-                let mut target = Vec::with_capacity(base.len() + rest.len() + query.len() + 1);
-                target.extend_from_slice(base.as_bytes());
-                target.extend_from_slice(rest);
-                if request.uri.query().is_some() {
-                    target.push(b'?');
-                    target.extend_from_slice(query);
-                }
+                let target = [base.as_bytes(), rest, query].concat();
                 context.rewrite = Some(Rewrite { target, prefix: prefix.to_vec() });
                 upstream
             }
@@ -493,26 +488,6 @@ fn peer_of(session: &Session) -> Option<IpAddr> {
 
 fn scheme_of(session: &Session) -> &'static str {
     if session.digest().is_some_and(|digest| digest.ssl_digest.is_some()) { "https" } else { "http" }
-}
-
-/// Accepts origin-form, absolute-form, and `*` with OPTIONS (RFC 9112 §3.2). Pingora lets anything through.
-fn check_target(request: &RequestHeader) -> Result<(), Problem> {
-    let raw = request.raw_path();
-    let web = matches!(request.uri.scheme_str(), Some("http" | "https")) && request.uri.authority().is_some();
-    if raw.first() == Some(&b'/') || web || (raw == b"*" && request.method == Method::OPTIONS) {
-        return Ok(());
-    }
-    Err(Problem::bad_request("the request target is neither a path nor a URL of http or https"))
-}
-
-/// The path as sent, without the query; of an absolute-form target, its path.
-fn path_of(request: &RequestHeader) -> &[u8] {
-    let raw = request.raw_path();
-    if raw.first() == Some(&b'/') {
-        let end = raw.iter().position(|&b| b == b'?').unwrap_or(raw.len());
-        return &raw[..end];
-    }
-    request.uri.path().as_bytes()
 }
 
 /// Seconds the connection may idle after this request; `None` where it ends with it.

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::limit::count_body;
+use super::target;
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;
 
@@ -51,12 +52,9 @@ pub(super) fn request(
         (Some(sender), Body::from_stream(chunks))
     };
     let header = session.req_header();
-    let mut target = path.to_vec();
-    if let Some(query) = header.uri.query() {
-        target.push(b'?');
-        target.extend_from_slice(query.as_bytes());
-    }
-    let uri = Uri::try_from(target).map_err(|_| Problem::bad_request("the request target is not a URI"))?;
+    let mut whole = path.to_vec();
+    whole.extend_from_slice(target::split(header).1);
+    let uri = Uri::try_from(whole).map_err(|_| Problem::bad_request("the request target is not a URI"))?;
     let mut request = Request::new(body);
     *request.method_mut() = header.method.clone();
     *request.uri_mut() = uri;

@@ -12,6 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{RequestContext, RequestId};
+use super::target;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -132,10 +133,9 @@ pub fn prepare_upstream(
         if !context.from_trusted {
             request.remove_header(&X_FORWARDED_PREFIX);
         }
-        if request.raw_path().first() != Some(&b'/') && request.uri.authority().is_some() {
-            // Absolute-form is for proxies; a service is sent origin-form (RFC 9112 §3.2.1).
-            let target = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-            request.set_raw_path(target.as_bytes())?;
+        if target::is_absolute(request) {
+            let target = target::origin_form(request).to_vec();
+            request.set_raw_path(&target)?;
         }
     }
     request.insert_header(X_REQUEST_ID, context.id.as_str())?;

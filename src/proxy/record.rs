@@ -7,7 +7,7 @@ use pingora_proxy::Session;
 
 use super::connection::{Refusal, Refusals};
 use super::context::RequestContext;
-use super::path_of;
+use super::target;
 use crate::telemetry::access_log::{AccessLogger, Entry};
 use crate::telemetry::metrics::{Metrics, RouteKind};
 
@@ -27,7 +27,7 @@ pub(super) fn finished(session: &Session, context: &RequestContext, metrics: &Me
         client: context.client,
         method: request.method.as_str(),
         host: context.host(),
-        path: &String::from_utf8_lossy(path_of(request)),
+        path: &String::from_utf8_lossy(target::path(request)),
         status,
         service: context.upstream.as_ref().map(|upstream| upstream.service().id.as_str()),
         kind: context.kind.as_str(),

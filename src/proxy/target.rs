@@ -1,0 +1,64 @@
+//! The request target, byte for byte as it was sent (RFC 9112 §3.2).
+//!
+//! Pingora lets any target through, and its `Uri` of one that is not UTF-8 is an approximation.
+
+use http::Method;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::authority::{RawTargetAuthority, is_http_family_scheme, raw_target_authority};
+use pingora_proxy::Session;
+
+use crate::problem::Problem;
+
+/// Accepts origin-form, absolute-form of http and https, and `*` with OPTIONS; no fragment, which is no part of a target.
+///
+/// # Errors
+/// 400.
+pub(super) fn check(session: &Session) -> Result<(), Problem> {
+    let request = session.req_header();
+    let raw = request.raw_path();
+    let form = match raw_target_authority(raw) {
+        RawTargetAuthority::Absolute { scheme, .. } => is_http_family_scheme(scheme),
+        RawTargetAuthority::None => raw.first() == Some(&b'/') || (raw == b"*" && request.method == Method::OPTIONS),
+        RawTargetAuthority::AmbiguousAuthority => false,
+    };
+    if !form {
+        return Err(Problem::bad_request("the request target is neither a path nor a URL of http or https"));
+    }
+    let sent = session.as_downstream().as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes).unwrap_or_default();
+    let line = sent.split(|&b| b == b'\n').next().unwrap_or_default();
+    if line.contains(&b'#') {
+        return Err(Problem::bad_request("the request target has a fragment (`#`), which is not sent to a server"));
+    }
+    Ok(())
+}
+
+/// The target as a service is sent it: path and query, without scheme and authority; `/` where there is no path.
+pub(super) fn origin_form(request: &RequestHeader) -> &[u8] {
+    let raw = request.raw_path();
+    match raw_target_authority(raw) {
+        RawTargetAuthority::Absolute { path_and_query: b"", .. } => b"/",
+        RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
+        _ => raw,
+    }
+}
+
+/// Whether the target was sent in absolute-form, which is for proxies (RFC 9112 §3.2.2).
+pub(super) fn is_absolute(request: &RequestHeader) -> bool {
+    raw_target_authority(request.raw_path()).authority().is_some()
+}
+
+/// The path, without the query.
+pub(super) fn path(request: &RequestHeader) -> &[u8] {
+    split(request).0
+}
+
+/// The path, and the query with its `?`; empty where there is none.
+pub(super) fn split(request: &RequestHeader) -> (&[u8], &[u8]) {
+    let target = origin_form(request);
+    match target.iter().position(|&b| b == b'?') {
+        // `http://host?query` has an empty path, which means `/`.
+        Some(0) => (b"/", target),
+        Some(at) => target.split_at(at),
+        None => (target, b""),
+    }
+}
