@@ -5,7 +5,9 @@ cd "$(dirname "$0")"
 
 missing=()
 command -v cmake >/dev/null || missing+=(cmake)
-command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v make >/dev/null || missing+=(make)
+command -v cc >/dev/null || missing+=(gcc)
+[ "$(uname -s)" != Linux ] || [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     echo "installing: ${missing[*]}"

@@ -51,9 +51,9 @@ pub enum StartError {
     Folder(#[from] instance::FolderError),
     #[error("log.access: {to:?} cannot be opened")]
     AccessLog { to: AccessLog, source: io::Error },
-    #[error("admin.socket: `{path}` cannot be used: {source}")]
+    #[error("admin.socket: `{path}` cannot be used")]
     Socket { path: PathBuf, source: io::Error },
-    #[error("admin.metrics: cannot listen on {address}: {source}")]
+    #[error("admin.metrics: cannot listen on {address}")]
     AdminAddress { address: SocketAddr, source: io::Error },
     #[error("the name resolver cannot be started: {0}")]
     Resolver(String),
@@ -110,7 +110,11 @@ impl Shared {
             let sources = registry.status().into_iter().filter(|source| source.failing || source.stale);
             sources
                 .map(|source| {
-                    let how = if source.stale { "has had no usable list for too long" } else { "is failing" };
+                    let how = match (source.last_success, source.stale) {
+                        (None, _) => "has not given a usable list yet",
+                        (Some(_), true) => "has had no usable list for too long",
+                        (Some(_), false) => "is failing; its last good list stays",
+                    };
                     format!("source {} {how}", source.name)
                 })
                 .collect()
@@ -167,8 +171,13 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let signals = Signals::catch().map_err(StartError::System)?;
     background.spawn(reload::answer_signals(signals, shared.clone(), config.clone(), file));
     let addresses = config.listeners.iter().map(|listener| listener.bind).collect();
-    background.spawn(background::announce(addresses, shared.lifecycle.clone(), hooks.ready));
-    let last = move || hooks.last.into_iter().for_each(|last| last());
+    background.spawn(background::announce(addresses, config.daemon.clone(), shared.lifecycle.clone(), hooks.ready));
+    let socket = config.daemon.socket.clone();
+    let last = move || {
+        // Whoever starts next replaces a socket that is left over.
+        std::fs::remove_file(socket).ok();
+        hooks.last.into_iter().for_each(|last| last());
+    };
     let Shared { lifecycle, in_flight, .. } = shared;
     let grace_period = config.daemon.grace_period;
     background.spawn(drain::end_process(lifecycle.clone(), in_flight, grace_period, log_writer, last));

@@ -9,7 +9,7 @@ mod output;
 mod routes;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -62,6 +62,14 @@ struct Configured {
 }
 
 impl Configured {
+    /// Where a daemon with this configuration may answer: its socket, and, for the installed configuration, where
+    /// systemd puts that socket.
+    fn sockets(file: &Path, config: &Config) -> Vec<PathBuf> {
+        let installed = file == Path::new("/etc/chittyconnect/chittyconnect.yaml");
+        let by_systemd = installed.then(|| PathBuf::from("/run/chittyconnect/admin.sock"));
+        std::iter::once(config.daemon.socket.clone()).chain(by_systemd).collect()
+    }
+
     /// The file and what it says. Every mistake is in the error, a line each.
     fn load(&self) -> Result<(PathBuf, Config), String> {
         let file = self.config.clone().map_or_else(Config::find, Ok).map_err(|error| output::chain(&error))?;

@@ -105,7 +105,7 @@ impl Config {
     fn read(document: Document, surroundings: &Surroundings) -> Result<Self, ConfigError> {
         let root = document.root();
         let server = root.section("server");
-        let store = process::read_store(&root.section("store"));
+        let store = process::read_store(&root.section("store"), surroundings);
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
         let config = Self {

@@ -18,7 +18,7 @@ pub struct Config {
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: cannot listen on {address}: {source}")]
+#[error("{what}: cannot listen on {address}")]
 pub struct BindError {
     what: String,
     address: SocketAddr,

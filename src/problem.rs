@@ -16,6 +16,10 @@ const LOADING_RETRY_AFTER: u32 = 1;
 /// How long a client should wait for a service that cannot be reached, in seconds.
 const UNHEALTHY_RETRY_AFTER: u32 = 5;
 
+/// The word of the error that a local answer is, for the access log.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorWord(pub &'static str);
+
 /// One error, for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -159,6 +163,7 @@ impl Problem {
                 response.headers_mut().insert(name, value);
             }
         }
+        response.extensions_mut().insert(ErrorWord(self.word));
         response
     }
 }

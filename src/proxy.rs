@@ -8,6 +8,7 @@ mod bridge;
 pub mod connection;
 pub mod context;
 mod cors;
+pub mod deadline;
 mod failure;
 pub mod header;
 pub mod in_flight;
@@ -30,7 +31,7 @@ use pingora::{Error, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::model::request::RequestFacts;
-use crate::problem::Problem;
+use crate::problem::{ErrorWord, Problem};
 use crate::route::Routes;
 use crate::route::hostname::RequestHost;
 use crate::route::table::Target;
@@ -117,8 +118,7 @@ impl Gateway {
 
     /// Who is calling: the peer, or whom trusted proxies name.
     fn identify(&self, session: &Session, context: &mut RequestContext) {
-        let peer = peer_of(session);
-        context.client = peer;
+        let peer = connection_of(session).and_then(Connection::peer);
         let stated = match peer {
             Some(peer) if !self.parts.config.trusted_proxies.is_empty() && self.trusts(peer) => {
                 context.from_trusted = true;
@@ -191,7 +191,7 @@ impl Gateway {
     async fn answer(
         &self,
         session: &mut Session,
-        context: &RequestContext,
+        context: &mut RequestContext,
         path: &[u8],
     ) -> Result<(), failure::Failure> {
         let facts =
@@ -199,6 +199,7 @@ impl Gateway {
         let request = bridge::request(session, path, facts)?;
         let response =
             bridge::answer(session, &self.parts.router, request, self.parts.config.limits.body_bytes).await?;
+        context.error = response.extensions().get::<ErrorWord>().map(|word| word.0);
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;
         Ok(bridge::write(session, head, response.into_body()).await?)
@@ -255,10 +256,11 @@ impl Gateway {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = RequestContext;
+    /// Boxed: Pingora moves it through several futures, which would each have room for all of it.
+    type CTX = Box<RequestContext>;
 
-    fn new_ctx(&self) -> RequestContext {
-        RequestContext::new()
+    fn new_ctx(&self) -> Box<RequestContext> {
+        Box::default()
     }
 
     fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {
@@ -266,12 +268,10 @@ impl ProxyHttp for Gateway {
     }
 
     /// First hook, before any module: the request is ours from here on.
-    async fn early_request_filter(&self, session: &mut Session, context: &mut RequestContext) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<()> {
         if let Some(connection) = connection_of(session) {
             connection.serving();
         }
-        let keepalive = kept_alive(session, self.parts.config.limits.idle_timeout);
-        session.set_keepalive(keepalive);
         if session.req_header().version < Version::HTTP_11 {
             // HTTP/1.0 knows no informational answers (RFC 9110 §15.2).
             session.as_downstream_mut().set_ignore_info_resp(true);
@@ -282,7 +282,7 @@ impl ProxyHttp for Gateway {
     }
 
     /// Routes, and answers what is local. `true` = answered.
-    async fn request_filter(&self, session: &mut Session, context: &mut RequestContext) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<bool> {
         self.admit(session, context).map_err(failed)?;
         if session.req_header().method == Method::OPTIONS && self.is_gateway_host(context) {
             context.kind = RouteKind::Local;
@@ -297,12 +297,13 @@ impl ProxyHttp for Gateway {
         }
         limit::check_announced_body(session, self.body_limit(context)).map_err(failed)?;
         let Some(path) = local else { return Ok(false) };
-        self.answer(session, context, &path).await.map_err(failure::Failure::into_error)?;
+        // Boxed, so that the many requests that are proxied do not carry room for it.
+        Box::pin(self.answer(session, context, &path)).await.map_err(failure::Failure::into_error)?;
         Ok(true)
     }
 
     /// Chooses where to dial. Called again for each retry: only the candidate differs.
-    async fn upstream_peer(&self, session: &mut Session, context: &mut RequestContext) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<Box<HttpPeer>> {
         let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
         let Some(selected) = upstream.select(context.turn, context.candidate) else {
             return Err(no_candidate(upstream, &self.parts.metrics));
@@ -320,7 +321,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        context: &mut RequestContext,
+        context: &mut Box<RequestContext>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let Some(upstream) = &context.upstream {
@@ -336,7 +337,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        context: &mut RequestContext,
+        context: &mut Box<RequestContext>,
     ) -> Result<()> {
         let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
         let Some(selected) = upstream.select(context.turn, context.candidate) else {
@@ -349,11 +350,12 @@ impl ProxyHttp for Gateway {
             host: selected.host,
             via: &self.parts.via,
         };
-        let arrival = Arrival { peer: peer_of(session), scheme: scheme_of(session) };
+        let peer = connection_of(session).map_or("", Connection::peer_text);
+        let arrival = Arrival { peer, scheme: scheme_of(session) };
         header::prepare_upstream(request, context, arrival, &policy)?;
         if let Some(connection) = connection_of(session) {
             let total = service.timeouts.total.map(|total| total.saturating_sub(context.started.elapsed()));
-            connection.wait_at_most(service.timeouts.read, total);
+            connection.deadline().wait_at_most(service.timeouts.read, total);
         }
         Ok(())
     }
@@ -364,7 +366,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        context: &mut RequestContext,
+        context: &mut Box<RequestContext>,
     ) -> Result<()> {
         if session.was_upgraded() {
             return Ok(());
@@ -372,7 +374,7 @@ impl ProxyHttp for Gateway {
         let limit = self.body_limit(context);
         limit::count_body(&mut context.body_bytes, body.as_ref().map_or(0, Bytes::len), limit).map_err(failed)?;
         if let Some(connection) = connection_of(session) {
-            connection.moved();
+            connection.deadline().moved();
             if end_of_stream {
                 connection.hold();
             }
@@ -385,17 +387,17 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut RequestContext,
+        context: &mut Box<RequestContext>,
     ) -> Result<()> {
         let connection = connection_of(session);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             if let Some(connection) = connection {
                 connection.release();
-                connection.wait_for_ever();
+                connection.deadline().wait_for_ever();
             }
         } else if response.status.is_informational() {
             if let Some(connection) = connection {
-                connection.moved();
+                connection.deadline().moved();
             }
             return Ok(());
         }
@@ -405,7 +407,11 @@ impl ProxyHttp for Gateway {
             upstream.metrics().upstream_answered(took);
         }
         if let Some(connection) = connection {
-            if header::is_event_stream(response) { connection.ignore_gaps() } else { connection.moved() }
+            if header::is_event_stream(response) {
+                connection.deadline().ignore_gaps();
+            } else {
+                connection.deadline().moved();
+            }
         }
         header::remove_hop_by_hop(response);
         if session.req_header().version < Version::HTTP_11 {
@@ -421,27 +427,32 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         _body: &mut Option<Bytes>,
         _end_of_stream: bool,
-        _context: &mut RequestContext,
+        _context: &mut Box<RequestContext>,
     ) -> Result<Option<Duration>> {
         if let Some(connection) = connection_of(session) {
-            connection.moved();
+            connection.deadline().moved();
         }
         Ok(None)
     }
 
-    fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<RequestContext>, _: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &RequestContext, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Box<RequestContext>, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 
     /// Any phase failed: what the client is told, and what the log is told.
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut RequestContext) -> FailToProxy {
-        let timed_out = connection_of(session).is_some_and(Connection::timed_out);
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Box<RequestContext>,
+    ) -> FailToProxy {
+        let timed_out = connection_of(session).is_some_and(|connection| connection.deadline().has_passed());
         if let Some(connection) = connection_of(session) {
-            connection.wait_for_ever();
+            connection.deadline().wait_for_ever();
         }
         let Some(problem) = failure::problem_of(error, timed_out) else {
             context.error = Some("client_closed");
@@ -459,7 +470,7 @@ impl ProxyHttp for Gateway {
     }
 
     /// Last hook: one metrics update and one access line, whatever the outcome.
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut RequestContext) {
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Box<RequestContext>) {
         record::finished(session, context, &self.parts.metrics, &self.parts.access_log);
     }
 }
@@ -482,15 +493,6 @@ fn is_unframed(response: &ResponseHeader) -> bool {
         && response.status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-fn peer_of(session: &Session) -> Option<IpAddr> {
-    session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
-}
-
 fn scheme_of(session: &Session) -> &'static str {
     if session.digest().is_some_and(|digest| digest.ssl_digest.is_some()) { "https" } else { "http" }
-}
-
-/// Seconds the connection may idle after this request; `None` where it ends with it.
-fn kept_alive(session: &Session, idle: Duration) -> Option<u64> {
-    session.as_downstream().get_keepalive().map(|_| idle.as_secs().max(1))
 }

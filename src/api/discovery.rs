@@ -21,9 +21,6 @@ use crate::route;
 use crate::route::table::Table;
 use crate::upstream::Upstream;
 
-/// Protocol version stated for the services' MCP endpoints.
-const MCP_PROTOCOL: &str = "2025-06-18";
-
 /// The document.
 #[derive(Clone, Serialize, ToSchema)]
 pub(super) struct Discovery {
@@ -59,9 +56,9 @@ struct Capabilities {
 
 #[derive(Clone, Serialize, ToSchema)]
 struct McpCapability {
-    protocol_version: &'static str,
+    protocol_version: Option<&'static str>,
     tools_count: u32,
-    supports_streaming: bool,
+    supports_streaming: Option<bool>,
     session_management: Option<bool>,
     oauth_discovery: Option<String>,
 }
@@ -70,7 +67,7 @@ struct McpCapability {
 struct ApiCapability {
     openapi_spec: Option<String>,
     version: &'static str,
-    authentication: Vec<&'static str>,
+    authentication: Option<Vec<&'static str>>,
     rate_limiting: bool,
 }
 
@@ -191,16 +188,16 @@ impl Documents {
             updated_at: String::new(),
             capabilities: Capabilities {
                 mcp: McpCapability {
-                    protocol_version: MCP_PROTOCOL,
+                    protocol_version: None,
                     tools_count: 0,
-                    supports_streaming: true,
+                    supports_streaming: None,
                     session_management: None,
                     oauth_discovery: None,
                 },
                 api: ApiCapability {
                     openapi_spec: on_connect("/openapi.json"),
                     version: "v1",
-                    authentication: vec!["api_key", "bearer_token"],
+                    authentication: None,
                     rate_limiting: false,
                 },
                 services: ServicesCapability { discovery: on_connect("/.well-known/chitty.json"), health_check: None },

@@ -95,6 +95,7 @@ fn admin_state(shared: &Shared) -> AdminState {
 /// Says that the daemon serves, once every listener really accepts.
 pub(super) async fn announce(
     listeners: Vec<SocketAddr>,
+    admin: daemon::Config,
     lifecycle: Lifecycle,
     ready: Option<Box<dyn FnOnce() + Send>>,
 ) {
@@ -106,7 +107,10 @@ pub(super) async fn announce(
     lifecycle.ready();
     notify::ready();
     let text: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-    tracing::info!(listeners = text.join(", "), version = env!("CARGO_PKG_VERSION"), "serving");
+    let version = env!("CARGO_PKG_VERSION");
+    let metrics = admin.metrics.map(tracing::field::display);
+    let socket = admin.socket.display();
+    tracing::info!(listeners = text.join(", "), metrics, admin_socket = %socket, version, "serving");
     if let Some(ready) = ready {
         ready();
     }

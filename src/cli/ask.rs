@@ -1,12 +1,12 @@
 //! Questions to the running daemon, over its admin socket.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::output::chain;
+use super::output::{chain, complain};
 
 /// A daemon that lives answers far sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,8 +24,19 @@ struct Refusal {
     message: String,
 }
 
-/// Asks `path` on `socket`.
-pub(super) fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Asked<T>, String> {
+/// Asks `path` on the first of `sockets` that is answered. Says so on standard error when none is.
+pub(super) fn ask<T: DeserializeOwned>(sockets: &[PathBuf], path: &str) -> Result<Asked<T>, String> {
+    for socket in sockets {
+        if let Asked::Answer(answer) = ask_one(socket, path)? {
+            return Ok(Asked::Answer(answer));
+        }
+    }
+    let tried: Vec<String> = sockets.iter().map(|socket| socket.display().to_string()).collect();
+    complain(&format!("no daemon answers on {}: this is what the configuration says", tried.join(" or ")));
+    Ok(Asked::NoDaemon)
+}
+
+fn ask_one<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Asked<T>, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {

@@ -7,6 +7,8 @@ pub(super) fn run(configured: &Configured) -> Result<(), String> {
     for warning in &config.warnings {
         output::complain(&format!("warning: {warning}"));
     }
-    output::print(&format!("{}: ok", file.display()));
+    let sources = config.registry.sources.len();
+    let unread = if sources == 0 { String::new() } else { "; `routes` shows what its sources say".to_owned() };
+    output::print(&format!("{}: ok{unread}", file.display()));
     Ok(())
 }

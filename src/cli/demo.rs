@@ -21,7 +21,8 @@ const METRICS_PORT: u16 = 9464;
 
 pub(super) fn run(port: u16) -> Result<(), String> {
     let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    check_bind("--port", gateway).map_err(|error| format!("{error}\nanother port can be given with --port"))?;
+    check_bind("--port", gateway)
+        .map_err(|error| format!("{}\nanother port can be given with --port", output::chain(&error)))?;
     let metrics = metrics_address().map_err(|error| format!("no free port for metrics: {error}"))?;
     let folder = tempfile::Builder::new()
         .prefix("chittyconnect-demo-")

@@ -6,14 +6,15 @@ use crate::app::offline::Offline;
 use crate::route::explain::Explanation;
 
 pub(super) fn run(url: &str, configured: &Configured, format: Format) -> Result<(), String> {
-    let (_, config) = configured.load()?;
+    let (file, config) = configured.load()?;
     let encoded: String = url::form_urlencoded::byte_serialize(url.as_bytes()).collect();
-    let explanation = match ask::<Explanation>(&config.daemon.socket, &format!("/explain?url={encoded}"))? {
-        Asked::Answer(explanation) => explanation,
-        Asked::NoDaemon => {
-            let offline = Offline::build(&config).map_err(|error| output::chain(&error))?;
-            offline.explain(url).map_err(|error| error.to_string())?
-        }
-    };
+    let explanation =
+        match ask::<Explanation>(&Configured::sockets(&file, &config), &format!("/explain?url={encoded}"))? {
+            Asked::Answer(explanation) => explanation,
+            Asked::NoDaemon => {
+                let offline = Offline::build(&config).map_err(|error| output::chain(&error))?;
+                offline.explain(url).map_err(|error| error.to_string())?
+            }
+        };
     output::facts(&explanation, format)
 }

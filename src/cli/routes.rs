@@ -6,8 +6,8 @@ use crate::app::offline::Offline;
 use crate::registry::report::RoutesReport;
 
 pub(super) fn run(configured: &Configured, format: Format) -> Result<(), String> {
-    let (_, config) = configured.load()?;
-    let report = match ask::<RoutesReport>(&config.daemon.socket, "/routes")? {
+    let (file, config) = configured.load()?;
+    let report = match ask::<RoutesReport>(&Configured::sockets(&file, &config), "/routes")? {
         Asked::Answer(report) => report,
         Asked::NoDaemon => Offline::build(&config).map_err(|error| output::chain(&error))?.routes(),
     };

@@ -31,7 +31,7 @@ pub(super) struct Store {
     pub(super) path: PathBuf,
 }
 
-pub(super) fn read_store(store: &Section<'_>) -> Store {
+pub(super) fn read_store(store: &Section<'_>, surroundings: &Surroundings) -> Store {
     let engines = [("sled", None), ("fjall", Some(2)), ("postgres", Some(9))];
     // What would be written meanwhile would be in the wrong place, so another engine is not one to be ignored.
     if let Some(value) = store.value("engine")
@@ -46,7 +46,8 @@ pub(super) fn read_store(store: &Section<'_>) -> Store {
         value.check_word(&["power_loss", "process_crash"]);
     }
     store.later("url", 9, Value::check::<PostgresUrl>);
-    Store { path: store.optional("path").unwrap_or_else(|| STORE_PATH.into()) }
+    let usual = || surroundings.state_directory.clone().unwrap_or_else(|| STORE_PATH.into());
+    Store { path: store.optional("path").unwrap_or_else(usual) }
 }
 
 /// `server` and `admin`.

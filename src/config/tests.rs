@@ -12,7 +12,7 @@ use super::*;
 use crate::model::name::Hostname;
 
 fn surroundings() -> Surroundings {
-    Surroundings { cores: NonZeroUsize::MIN, runtime_directory: None }
+    Surroundings { cores: NonZeroUsize::MIN, runtime_directory: None, state_directory: None }
 }
 
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
@@ -192,8 +192,11 @@ fn links_take_their_port_from_what_serves_them() {
 
 #[test]
 fn defaults_follow_the_keys_they_are_made_of() {
-    let surroundings =
-        Surroundings { cores: NonZeroUsize::new(7).unwrap(), runtime_directory: Some("/run/chittyconnect".into()) };
+    let surroundings = Surroundings {
+        cores: NonZeroUsize::new(7).unwrap(),
+        runtime_directory: Some("/run/chittyconnect".into()),
+        state_directory: None,
+    };
     let text = "domain: Chitty.CC\nstore: {path: /var/lib/cc}\nserver: {threads: 0}\n";
     let config = Config::parse_in(text, "c.yaml", &surroundings).unwrap();
     assert_eq!(config.daemon.threads, 7);

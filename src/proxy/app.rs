@@ -1,9 +1,10 @@
 //! The accept side: every connection is wrapped before Pingora reads from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
@@ -18,7 +19,7 @@ use super::record::RefusedRequests;
 pub struct GatewayApp {
     proxy: Arc<HttpProxy<Gateway>>,
     refusals: Arc<dyn Refusals>,
-    idle_seconds: u64,
+    idle: Duration,
 }
 
 impl GatewayApp {
@@ -29,32 +30,35 @@ impl GatewayApp {
             metrics: Arc::clone(&gateway.parts.metrics),
             access_log: gateway.parts.access_log.clone(),
         };
-        let idle_seconds = gateway.parts.config.limits.idle_timeout.as_secs().max(1);
-        Self { proxy: Arc::new(http_proxy(conf, gateway)), refusals: Arc::new(refusals), idle_seconds }
+        let idle = gateway.parts.config.limits.idle_timeout;
+        Self { proxy: Arc::new(http_proxy(conf, gateway)), refusals: Arc::new(refusals), idle }
     }
 
-    async fn serve(&self, session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
-        let mut session = session;
+    /// A session is large: it is made where it is used, and moved once. `ending`: it is the connection's last.
+    fn session(stream: Stream, settings: Option<HttpPersistentSettings>, ending: bool) -> ServerSession {
+        let mut session = ServerSession::new_http1(stream);
+        if let Some(settings) = settings {
+            settings.apply_to_session(&mut session);
+        }
         session.set_pipelining_enabled(true);
-        session.set_keepalive((!*shutdown.borrow()).then_some(self.idle_seconds));
-        self.proxy.process_new_http(session, shutdown).await
+        // For ever, as far as Pingora knows: the connection itself ends when it has idled for too long.
+        session.set_keepalive((!ending).then_some(0));
+        session
     }
 }
 
 #[async_trait]
 impl ServerApp for GatewayApp {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let connection = Connection::new(stream, Arc::clone(&self.refusals));
-        let mut reused = self.serve(ServerSession::new_http1(Box::new(connection)), shutdown).await;
-        while let Some((stream, settings)) = reused.map(ReusedHttpStream::consume) {
+        let connection = Connection::new(stream, Arc::clone(&self.refusals), self.idle);
+        let mut next: Option<(Stream, _)> = Some((Box::new(connection), None));
+        while let Some((stream, settings)) = next {
             if let Some(connection) = Connection::of(&stream) {
                 connection.idle();
             }
-            let mut session = ServerSession::new_http1(stream);
-            if let Some(settings) = settings {
-                settings.apply_to_session(&mut session);
-            }
-            reused = self.serve(session, shutdown).await;
+            let ending = *shutdown.borrow();
+            let served = self.proxy.process_new_http(Self::session(stream, settings, ending), shutdown).await;
+            next = served.map(ReusedHttpStream::consume);
         }
         None
     }

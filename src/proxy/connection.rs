@@ -4,7 +4,7 @@
 //! so can tell three things that Pingora does not:
 //!
 //! - that a request was refused while it was being read, for the access log ([`Refusals`]);
-//! - that an upstream has been silent for too long ([`Connection::wait_at_most`]): the deadline is looked at whenever
+//! - that an upstream has been silent for too long ([`Deadline`]): the deadline is looked at whenever
 //!   Pingora waits for the client, which it does all the while it waits for the upstream;
 //! - whether the client has gone, without taking the first byte of a pipelined request ([`Connection::hold`]).
 //!
@@ -15,9 +15,9 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -27,7 +27,8 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+
+use super::deadline::Deadline;
 
 /// How much of a request is kept to name it in the log should it be refused.
 const HEAD: usize = 256;
@@ -43,8 +44,8 @@ pub trait Refusals: Send + Sync {
 /// A request that never reached a hook.
 #[derive(Debug)]
 pub struct Refusal<'a> {
-    /// Who sent it.
-    pub peer: Option<IpAddr>,
+    /// Who sent it; empty where that cannot be told.
+    pub peer: &'a str,
     /// The status that was answered; 0 = none.
     pub status: u16,
     /// The beginning of what was sent.
@@ -63,9 +64,10 @@ pub struct Connection {
     inner: Stream,
     peer: Option<IpAddr>,
     refusals: Arc<dyn Refusals>,
-    opened: Instant,
+    peer_text: Box<str>,
+    idle: Duration,
     phase: AtomicU8,
-    began: AtomicU64,
+    began: Instant,
     status: u16,
     head: [u8; HEAD],
     head_len: usize,
@@ -75,16 +77,6 @@ pub struct Connection {
     deadline: Deadline,
 }
 
-/// Milliseconds since the connection was opened; 0 = off.
-#[derive(Default)]
-struct Deadline {
-    gap: AtomicU64,
-    gap_ends: AtomicU64,
-    total_ends: AtomicU64,
-    passed: AtomicBool,
-    timer: Option<(u64, Pin<Box<Sleep>>)>,
-}
-
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("peer", &self.peer).field("phase", &self.phase).finish_non_exhaustive()
@@ -92,25 +84,26 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Wraps an accepted stream.
+    /// Wraps an accepted stream. `idle`: how long it may wait for a request.
     #[must_use]
-    pub fn new(inner: Stream, refusals: Arc<dyn Refusals>) -> Self {
+    pub fn new(inner: Stream, refusals: Arc<dyn Refusals>, idle: Duration) -> Self {
         let peer =
             inner.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().map(std::net::SocketAddr::ip));
         Self {
             inner,
             peer,
             refusals,
-            opened: Instant::now(),
+            peer_text: peer.map_or(String::new(), |peer| peer.to_string()).into(),
+            idle,
             phase: AtomicU8::new(IDLE),
-            began: AtomicU64::new(0),
+            began: Instant::now(),
             status: 0,
             head: [0; HEAD],
             head_len: 0,
             hold: AtomicBool::new(false),
             held: Vec::new(),
             unflushed: false,
-            deadline: Deadline::default(),
+            deadline: Deadline::new(),
         }
     }
 
@@ -122,12 +115,13 @@ impl Connection {
 
     /// A hook of ours has the request: what is written from now on is ours.
     pub fn serving(&self) {
+        self.deadline.wait_for_ever();
         self.phase.store(SERVING, Ordering::Relaxed);
     }
 
-    /// The request is over, its connection goes on: what comes next is a new one.
+    /// No request, or the last one is over: what comes next is a new one, if it comes in time.
     pub fn idle(&self) {
-        self.wait_for_ever();
+        self.deadline.wait_at_most(None, Some(self.idle));
         self.hold.store(false, Ordering::Relaxed);
         self.phase.store(IDLE, Ordering::Relaxed);
     }
@@ -142,51 +136,30 @@ impl Connection {
         self.hold.store(false, Ordering::Relaxed);
     }
 
-    /// From now on the upstream may be silent for `gap`, and the request may take until `total` from now.
-    pub fn wait_at_most(&self, gap: Option<Duration>, total: Option<Duration>) {
-        let now = self.now();
-        let ends = |limit: Option<Duration>| limit.map_or(0, |limit| now.saturating_add(milliseconds(limit)));
-        self.deadline.gap.store(gap.map_or(0, milliseconds), Ordering::Relaxed);
-        self.deadline.gap_ends.store(ends(gap), Ordering::Relaxed);
-        self.deadline.total_ends.store(ends(total), Ordering::Relaxed);
-    }
-
-    /// The upstream, or the client's upload, moved: the gap begins anew.
-    pub fn moved(&self) {
-        let gap = self.deadline.gap.load(Ordering::Relaxed);
-        if gap != 0 {
-            self.deadline.gap_ends.store(self.now().saturating_add(gap), Ordering::Relaxed);
-        }
-    }
-
-    /// Gaps do not matter any more; the total still does.
-    pub fn ignore_gaps(&self) {
-        self.deadline.gap.store(0, Ordering::Relaxed);
-        self.deadline.gap_ends.store(0, Ordering::Relaxed);
-    }
-
-    /// No deadline any more.
-    pub fn wait_for_ever(&self) {
-        self.ignore_gaps();
-        self.deadline.total_ends.store(0, Ordering::Relaxed);
-    }
-
-    /// Whether a deadline has ended this request.
+    /// What ends a wait on this connection.
     #[must_use]
-    pub fn timed_out(&self) -> bool {
-        self.deadline.passed.load(Ordering::Relaxed)
+    pub fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+
+    /// Who is at the other end, as text; empty where that cannot be told.
+    #[must_use]
+    pub fn peer_text(&self) -> &str {
+        &self.peer_text
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// Has the connection end with a reset instead of an orderly close: for an answer that breaks off and whose length
     /// only its end would tell. Where the kernel does not let us (before Linux 5.6, or under a filter), it ends orderly.
     pub fn reset_on_close(&self) {
         if let Err(error) = linger_not(self.inner.id()) {
-            tracing::debug!(%error, "a broken-off answer ends with an orderly close");
+            tracing::warn!(%error, "an answer that broke off ends as if it were whole: the kernel does not let us reset it");
         }
-    }
-
-    fn now(&self) -> u64 {
-        milliseconds(self.opened.elapsed()).max(1)
     }
 
     /// Notes the first bytes of a request.
@@ -194,7 +167,9 @@ impl Connection {
         let phase = *self.phase.get_mut();
         if phase == IDLE {
             *self.phase.get_mut() = READING;
-            *self.began.get_mut() = self.now();
+            self.began = Instant::now();
+            // Its header has as long as the wait for it had.
+            self.deadline.wait_at_most(None, Some(self.idle));
             self.head_len = 0;
         }
         if phase <= READING && self.head_len < HEAD {
@@ -204,25 +179,13 @@ impl Connection {
         }
     }
 
-    /// Pending, unless a deadline has passed.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let deadline = &mut self.deadline;
-        loop {
-            let ends = [*deadline.gap_ends.get_mut(), *deadline.total_ends.get_mut()];
-            let Some(ends) = ends.into_iter().filter(|&at| at != 0).min() else { return Poll::Pending };
-            let at = self.opened + Duration::from_millis(ends);
-            // The timer outlives the request it was set for: one registration serves many requests.
-            let (set_for, timer) = deadline.timer.get_or_insert_with(|| (ends, Box::pin(tokio::time::sleep_until(at))));
-            if *set_for > ends || (timer.is_elapsed() && *set_for != ends) {
-                timer.as_mut().reset(at);
-                *set_for = ends;
-            }
-            ready!(timer.as_mut().poll(cx));
-            if *set_for == ends {
-                deadline.passed.store(true, Ordering::Relaxed);
-                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the upstream was silent for too long"));
-            }
+    /// Pending, unless a deadline has passed: then the end of an idle connection, and an error for a request.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.deadline.poll_passed(cx));
+        if *self.phase.get_mut() == IDLE {
+            return Poll::Ready(Ok(()));
         }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the wait took too long")))
     }
 
     /// Sends what was written before waiting for more: Pingora leaves an answer with a length in the buffer until it is
@@ -257,10 +220,6 @@ fn linger_not(socket: UniqueIDType) -> io::Result<()> {
     socket2::SockRef::from(&duplicate).set_linger(Some(Duration::ZERO))
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -269,7 +228,7 @@ impl AsyncRead for Connection {
             if let Poll::Ready(end) = this.poll_held(cx) {
                 return Poll::Ready(end);
             }
-            return this.poll_deadline(cx).map(Err);
+            return this.poll_deadline(cx);
         }
         if !this.held.is_empty() {
             let taken = this.held.len().min(buf.remaining());
@@ -286,7 +245,7 @@ impl AsyncRead for Connection {
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => this.poll_deadline(cx).map(Err),
+            Poll::Pending => this.poll_deadline(cx),
         }
     }
 }
@@ -302,7 +261,7 @@ impl AsyncWrite for Connection {
         }
         let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf));
         // A client that reads slowly is not an upstream that is silent.
-        this.moved();
+        this.deadline.moved();
         this.unflushed = true;
         Poll::Ready(written)
     }
@@ -310,7 +269,7 @@ impl AsyncWrite for Connection {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.inner).poll_flush(cx));
         self.unflushed = false;
-        self.moved();
+        self.deadline.moved();
         Poll::Ready(flushed)
     }
 
@@ -325,7 +284,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs));
         self.unflushed = true;
-        self.moved();
+        self.deadline.moved();
         Poll::Ready(written)
     }
 
@@ -338,8 +297,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let phase = *self.phase.get_mut();
         if phase == READING || phase == REFUSED {
-            let duration = Duration::from_millis(self.now().saturating_sub(*self.began.get_mut()));
-            let refusal = Refusal { peer: self.peer, status: self.status, head: &self.head[..self.head_len], duration };
+            let (head, duration) = (&self.head[..self.head_len], self.began.elapsed());
+            let refusal = Refusal { peer: &self.peer_text, status: self.status, head, duration };
             self.refusals.refused(&refusal);
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayString;
 use uuid::Uuid;
 
 use super::in_flight::Ticket;
@@ -16,7 +17,7 @@ use crate::upstream::Upstream;
 #[derive(Clone)]
 pub enum RequestId {
     /// Ours. As 16 bytes it is also the trace id of a request that comes without one.
-    Own(Uuid, [u8; 36]),
+    Own(Uuid, ArrayString<36>),
     /// A trusted proxy's.
     Given(Arc<str>),
 }
@@ -26,8 +27,8 @@ impl RequestId {
     #[must_use]
     pub fn generate() -> Self {
         let id = Uuid::now_v7();
-        let mut text = [0; 36];
-        id.hyphenated().encode_lower(&mut text);
+        let mut buffer = Uuid::encode_buffer();
+        let text = ArrayString::from(id.hyphenated().encode_lower(&mut buffer)).unwrap_or_default();
         Self::Own(id, text)
     }
 
@@ -35,7 +36,7 @@ impl RequestId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Own(_, text) => std::str::from_utf8(text).unwrap_or_default(),
+            Self::Own(_, text) => text,
             Self::Given(text) => text,
         }
     }
@@ -102,7 +103,7 @@ impl RequestContext {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            id: RequestId::Own(Uuid::nil(), [b'0'; 36]),
+            id: RequestId::Own(Uuid::nil(), ArrayString::new_const()),
             client: None,
             from_trusted: false,
             host: None,

@@ -3,13 +3,13 @@
 //! What a client says about where it comes from is replaced, unless it is a trusted proxy, whose words are continued.
 //! Hop-by-hop fields of requests are Pingora's to remove (RFC 9110 §7.6.1); those of answers are removed here.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
+use uuid::Uuid;
 
 use super::context::{RequestContext, RequestId};
 use super::target;
@@ -59,9 +59,9 @@ impl Via {
 
 /// How the client reached us.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
-    /// The address at the other end of the connection.
-    pub peer: Option<IpAddr>,
+pub struct Arrival<'a> {
+    /// The address at the other end of the connection, as text; empty where that cannot be told.
+    pub peer: &'a str,
     /// `http` or `https`.
     pub scheme: &'static str,
 }
@@ -107,6 +107,42 @@ pub struct ForwardPolicy<'a> {
     pub via: &'a Via,
 }
 
+/// Which of the fields that matter here a request has: found in one pass, so that what is not there costs no look-up.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is whether one field is there")]
+struct Present {
+    proto: bool,
+    host: bool,
+    prefix: bool,
+    port: bool,
+    real_ip: bool,
+    trace: bool,
+    trace_state: bool,
+    credentials: bool,
+    key: bool,
+}
+
+impl Present {
+    fn in_request(headers: &HeaderMap, auth_header: &HeaderName) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "x-forwarded-proto" => present.proto = true,
+                "x-forwarded-host" => present.host = true,
+                "x-forwarded-prefix" => present.prefix = true,
+                "x-forwarded-port" => present.port = true,
+                "x-real-ip" => present.real_ip = true,
+                "traceparent" => present.trace = true,
+                "tracestate" => present.trace_state = true,
+                "authorization" | "cookie" => present.credentials = true,
+                _ => {}
+            }
+            present.key |= name == auth_header;
+        }
+        present
+    }
+}
+
 /// Turns the client's header into the upstream's.
 ///
 /// # Errors
@@ -114,12 +150,13 @@ pub struct ForwardPolicy<'a> {
 pub fn prepare_upstream(
     request: &mut RequestHeader,
     context: &RequestContext,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
     policy: &ForwardPolicy<'_>,
 ) -> Result<()> {
+    let present = Present::in_request(&request.headers, policy.auth_header);
     let sent_host = request.headers.get(header::HOST).cloned();
-    remove_credentials(request, policy);
-    forwarded_for(request, context, arrival, sent_host.as_ref())?;
+    remove_credentials(request, &present, policy);
+    forwarded_for(request, &present, context, arrival, sent_host.as_ref())?;
     if let Some(rewrite) = &context.rewrite {
         // A trusted proxy's prefix stands before ours: together they are what the client wrote.
         let outer = request.headers.get(X_FORWARDED_PREFIX).filter(|_| context.from_trusted);
@@ -130,7 +167,7 @@ pub fn prepare_upstream(
         request.insert_header(X_FORWARDED_PREFIX, prefix)?;
         request.set_raw_path(&rewrite.target)?;
     } else {
-        if !context.from_trusted {
+        if present.prefix && !context.from_trusted {
             request.remove_header(&X_FORWARDED_PREFIX);
         }
         if target::is_absolute(request) {
@@ -139,13 +176,18 @@ pub fn prepare_upstream(
         }
     }
     request.insert_header(X_REQUEST_ID, context.id.as_str())?;
-    trace(request, context)?;
+    trace(request, &present, context)?;
     request.append_header(header::VIA, policy.via.value.clone())?;
     request.insert_header(header::HOST, policy.host.clone())
 }
 
-fn remove_credentials(request: &mut RequestHeader, policy: &ForwardPolicy<'_>) {
-    request.remove_header(policy.auth_header);
+fn remove_credentials(request: &mut RequestHeader, present: &Present, policy: &ForwardPolicy<'_>) {
+    if present.key {
+        request.remove_header(policy.auth_header);
+    }
+    if !present.credentials {
+        return;
+    }
     if policy.forward_credentials {
         let ours = request.headers.get(header::AUTHORIZATION).is_some_and(|value| is_key_of_ours(value.as_bytes()));
         if ours {
@@ -169,8 +211,9 @@ fn is_key_of_ours(value: &[u8]) -> bool {
 
 fn forwarded_for(
     request: &mut RequestHeader,
+    present: &Present,
     context: &RequestContext,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
     sent_host: Option<&HeaderValue>,
 ) -> Result<()> {
     let mut for_list = String::with_capacity(64);
@@ -179,8 +222,11 @@ fn forwarded_for(
         join(&mut for_list, &request.headers, &X_FORWARDED_FOR);
         join(&mut forwarded, &request.headers, &header::FORWARDED);
     } else {
-        request.remove_header(&X_REAL_IP);
-        request.remove_header(&X_FORWARDED_PORT);
+        for (is_there, name) in [(present.real_ip, &X_REAL_IP), (present.port, &X_FORWARDED_PORT)] {
+            if is_there {
+                request.remove_header(name);
+            }
+        }
     }
     if !for_list.is_empty() {
         for_list.push_str(", ");
@@ -188,34 +234,32 @@ fn forwarded_for(
     if !forwarded.is_empty() {
         forwarded.push_str(", ");
     }
-    // Writing to a String cannot fail.
     match arrival.peer {
-        Some(peer @ IpAddr::V4(_)) => {
-            write!(for_list, "{peer}").ok();
-            write!(forwarded, "for={peer}").ok();
-        }
-        Some(peer @ IpAddr::V6(_)) => {
-            write!(for_list, "{peer}").ok();
-            write!(forwarded, "for=\"[{peer}]\"").ok();
-        }
-        None => {
+        "" => {
             for_list.push_str("unknown");
             forwarded.push_str("for=unknown");
+        }
+        peer if peer.contains(':') => {
+            for_list.push_str(peer);
+            forwarded.extend(["for=\"[", peer, "]\""]);
+        }
+        peer => {
+            for_list.push_str(peer);
+            forwarded.extend(["for=", peer]);
         }
     }
     if let Some(host) = sent_host.and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty()) {
         // A token needs no quotes, anything with a port does (RFC 7239 §4).
         let quote = if host.contains([':', '[']) { "\"" } else { "" };
-        write!(forwarded, ";host={quote}{host}{quote}").ok();
+        forwarded.extend([";host=", quote, host, quote]);
     }
-    write!(forwarded, ";proto={}", arrival.scheme).ok();
+    forwarded.extend([";proto=", arrival.scheme]);
     request.insert_header(X_FORWARDED_FOR, for_list)?;
     request.insert_header(header::FORWARDED, forwarded)?;
-    let keep = |name: &HeaderName, request: &RequestHeader| context.from_trusted && request.headers.contains_key(name);
-    if !keep(&X_FORWARDED_PROTO, request) {
+    if !(context.from_trusted && present.proto) {
         request.insert_header(X_FORWARDED_PROTO, arrival.scheme)?;
     }
-    if !keep(&X_FORWARDED_HOST, request) {
+    if !(context.from_trusted && present.host) {
         match sent_host {
             Some(host) => request.insert_header(X_FORWARDED_HOST, host.clone())?,
             None => drop(request.remove_header(&X_FORWARDED_HOST)),
@@ -235,21 +279,24 @@ fn join(list: &mut String, headers: &HeaderMap, name: &HeaderName) {
 }
 
 /// Keeps a valid `traceparent` (W3C Trace Context §3.2), else begins a trace under the request id.
-fn trace(request: &mut RequestHeader, context: &RequestContext) -> Result<()> {
-    if request.headers.get(TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes())) {
+fn trace(request: &mut RequestHeader, present: &Present, context: &RequestContext) -> Result<()> {
+    let sent = present.trace.then(|| request.headers.get(TRACEPARENT)).flatten();
+    if sent.is_some_and(|value| is_traceparent(value.as_bytes())) {
         return Ok(());
     }
-    request.remove_header(&TRACESTATE);
+    if present.trace_state {
+        request.remove_header(&TRACESTATE);
+    }
     let trace = match &context.id {
-        RequestId::Own(id, _) => id.as_u128(),
-        RequestId::Given(_) => rand::random::<u128>(),
+        RequestId::Own(id, _) => *id,
+        RequestId::Given(_) => Uuid::now_v7(),
     };
     // An all-zero id is invalid; one bit keeps it from being that.
-    let span = rand::random::<u64>() | 1;
-    let mut text = [0_u8; 55];
-    let mut cursor = &mut text[..];
-    std::io::Write::write_fmt(&mut cursor, format_args!("00-{trace:032x}-{span:016x}-00"))
-        .map_err(|e| Error::because(ErrorType::InternalError, "traceparent", e))?;
+    let span = Uuid::from_u64_pair(rand::random::<u64>() | 1, 0);
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    let (mut trace_text, mut span_text) = (Uuid::encode_buffer(), Uuid::encode_buffer());
+    text[3..35].copy_from_slice(trace.simple().encode_lower(&mut trace_text).as_bytes());
+    text[36..52].copy_from_slice(&span.simple().encode_lower(&mut span_text).as_bytes()[..16]);
     request.insert_header(TRACEPARENT, &text[..])
 }
 
@@ -275,10 +322,31 @@ pub fn remove_hop_by_hop(response: &mut ResponseHeader) {
     if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
+    let (mut connection, mut others) = (false, false);
+    for name in response.headers.keys() {
+        match name.as_str() {
+            "connection" => connection = true,
+            "keep-alive" | "proxy-connection" | "upgrade" => others = true,
+            _ => {}
+        }
+    }
+    if connection {
+        remove_named(response);
+    }
+    if others {
+        for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &header::UPGRADE] {
+            response.remove_header(name);
+        }
+    }
+}
+
+/// Removes the fields that `Connection` names. Itself Pingora replaces.
+fn remove_named(response: &mut ResponseHeader) {
     let named: Vec<HeaderName> = response
         .headers
         .get_all(header::CONNECTION)
         .iter()
+        .filter(|value| !matches!(value.as_bytes(), b"keep-alive" | b"close"))
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
@@ -286,9 +354,6 @@ pub fn remove_hop_by_hop(response: &mut ResponseHeader) {
         .filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION))
         .collect();
     for name in &named {
-        response.remove_header(name);
-    }
-    for name in [&header::CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &header::UPGRADE] {
         response.remove_header(name);
     }
 }

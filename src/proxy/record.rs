@@ -1,15 +1,18 @@
 //! One metrics update and one access line for each request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use pingora_proxy::Session;
 
-use super::connection::{Refusal, Refusals};
+use super::connection::{Connection, Refusal, Refusals};
 use super::context::RequestContext;
-use super::target;
+use super::{connection_of, target};
 use crate::telemetry::access_log::{AccessLogger, Entry};
 use crate::telemetry::metrics::{Metrics, RouteKind};
+
+/// Longer paths are cut off in the log, in bytes.
+const LONGEST_PATH: usize = 8 * 1024;
 
 /// A request that reached a hook of ours has ended.
 pub(super) fn finished(session: &Session, context: &RequestContext, metrics: &Metrics, access_log: &AccessLogger) {
@@ -21,29 +24,31 @@ pub(super) fn finished(session: &Session, context: &RequestContext, metrics: &Me
         return;
     }
     let request = session.req_header();
+    // The peer's address is text already; a client named by a trusted proxy becomes it here.
+    let named = context.from_trusted.then(|| context.client.map(|client| client.to_string())).flatten();
+    let client = named.as_deref().unwrap_or_else(|| connection_of(session).map_or("", Connection::peer_text));
     access_log.write(&Entry {
-        time: Timestamp::now(),
         request_id: context.id.as_str(),
-        client: context.client,
+        client: Some(client).filter(|client| !client.is_empty()),
         method: request.method.as_str(),
         host: context.host(),
-        path: &String::from_utf8_lossy(target::path(request)),
+        path: &shown(target::path(request)),
         status,
         service: context.upstream.as_ref().map(|upstream| upstream.service().id.as_str()),
         kind: context.kind.as_str(),
         endpoint: context.endpoint.as_deref(),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
-        duration_ms: milliseconds(duration),
-        upstream_ms: context.upstream_took.map(milliseconds),
+        duration,
+        upstream: context.upstream_took,
         error: context.error,
         attempts: context.attempts,
     });
 }
 
-fn milliseconds(duration: std::time::Duration) -> f64 {
-    // Whole microseconds: enough for a log, and short as text.
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+/// A path as the log has it: text, and no longer than a path that is admitted by default.
+fn shown(path: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(&path[..path.len().min(LONGEST_PATH)])
 }
 
 /// Requests that Pingora refused while reading them.
@@ -68,9 +73,8 @@ impl Refusals for RefusedRequests {
         let method = words.next().unwrap_or_default();
         let path = words.next().unwrap_or_default();
         self.access_log.write(&Entry {
-            time: Timestamp::now(),
             request_id: "",
-            client: refusal.peer,
+            client: Some(refusal.peer).filter(|peer| !peer.is_empty()),
             method,
             host: "",
             path: path.split('?').next().unwrap_or_default(),
@@ -80,8 +84,8 @@ impl Refusals for RefusedRequests {
             endpoint: None,
             bytes_in: 0,
             bytes_out: 0,
-            duration_ms: milliseconds(refusal.duration),
-            upstream_ms: None,
+            duration: refusal.duration,
+            upstream: None,
             error: Some(if refusal.status == 0 { "incomplete_request" } else { "malformed_request" }),
             attempts: 0,
         });

@@ -24,7 +24,11 @@ pub(super) fn check(session: &Session) -> Result<(), Problem> {
     if !form {
         return Err(Problem::bad_request("the request target is neither a path nor a URL of http or https"));
     }
-    let sent = session.as_downstream().as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes).unwrap_or_default();
+    let sent = session
+        .as_downstream()
+        .as_http1()
+        .map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes)
+        .unwrap_or_default();
     let line = sent.split(|&b| b == b'\n').next().unwrap_or_default();
     if line.contains(&b'#') {
         return Err(Problem::bad_request("the request target has a fragment (`#`), which is not sent to a server"));

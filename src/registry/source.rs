@@ -81,7 +81,7 @@ pub struct SourceStatus {
     pub rejected: usize,
     /// Whether it has answered or failed once since the start; a list from the snapshot counts as an answer.
     pub answered: bool,
-    /// Whether its last good list is older than `stale_after`, or it failed without ever giving one.
+    /// Whether its last good list is older than `stale_after`.
     pub stale: bool,
 }
 
@@ -101,7 +101,7 @@ impl SourceStatus {
         let limit = SignedDuration::try_from(stale_after).unwrap_or(SignedDuration::MAX);
         self.stale = match self.last_success {
             Some(at) => now.duration_since(at) > limit,
-            None => self.failing,
+            None => false,
         };
         self
     }

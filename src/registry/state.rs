@@ -138,7 +138,7 @@ impl SourceState {
         if changed || self.logged.is_none_or(|logged| logged.elapsed() >= LOG_AGAIN) {
             self.logged = Some(Instant::now());
             let kept = self.listing.declarations.len();
-            tracing::warn!(source = %self.listing.source, error = text, kept, "a source of services failed; its last good list stays");
+            tracing::warn!(source = %self.listing.source, error = text, kept, "a source of services failed; what is kept stays");
         }
         self.last_error = Some(SourceError { at: now, text });
     }

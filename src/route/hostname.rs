@@ -2,17 +2,16 @@
 
 use std::net::IpAddr;
 
+use arrayvec::ArrayString;
+
 use crate::model::name::MAX_HOSTNAME;
 
 /// Room for the longest host name and its trailing dot.
 const ROOM: usize = MAX_HOSTNAME + 1;
 
 /// A host as a request names it, without an allocation.
-#[derive(Clone, Copy)]
-pub struct RequestHost {
-    bytes: [u8; ROOM],
-    len: u8,
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestHost(ArrayString<ROOM>);
 
 /// The `Host` cannot be a host: too long, or with bytes that no host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,22 +29,19 @@ impl RequestHost {
         if host.len() > ROOM {
             return Err(BadHost);
         }
-        let mut bytes = [0; ROOM];
-        for (to, from) in bytes.iter_mut().zip(host) {
-            if !(from.is_ascii_alphanumeric() || matches!(from, b'-' | b'.' | b'_' | b':' | b'~')) {
-                return Err(BadHost);
-            }
-            *to = from.to_ascii_lowercase();
+        if !host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'~')) {
+            return Err(BadHost);
         }
-        let len = u8::try_from(host.len()).map_err(|_| BadHost)?;
-        Ok(Self { bytes, len })
+        let text = std::str::from_utf8(host).map_err(|_| BadHost)?;
+        let mut lower = ArrayString::from(text).map_err(|_| BadHost)?;
+        lower.make_ascii_lowercase();
+        Ok(Self(lower))
     }
 
     /// The host, lower-case; IPv6 without brackets.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII gets in.
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+        &self.0
     }
 
     /// Whether it is an IP address or `localhost`: answered as the connect host.

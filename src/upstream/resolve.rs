@@ -19,6 +19,8 @@ const MIN_TTL: Duration = Duration::from_secs(5);
 const MAX_TTL: Duration = Duration::from_mins(5);
 /// After a failed look-up.
 const RETRY: Duration = Duration::from_secs(5);
+/// How many failing endpoints are named in one line of the log.
+const EXAMPLES: usize = 3;
 /// How often due names are looked for.
 const TICK: Duration = Duration::from_secs(1);
 /// One query to one name server; two are made at the most.
@@ -48,11 +50,20 @@ impl Resolver {
         Ok(Self { endpoints, dns: builder.build()? })
     }
 
-    /// Looks up everything that is due, once.
+    /// Looks up everything that is due, once. What newly fails is told in one line, however many there are.
     pub async fn resolve_due(&self) {
         let now = Instant::now();
         let due = self.endpoints.in_use().into_iter().filter(|endpoint| endpoint.is_due(now));
-        futures::stream::iter(due).for_each_concurrent(CONCURRENT, |endpoint| self.resolve(endpoint)).await;
+        let failed: Vec<String> = futures::stream::iter(due)
+            .map(|endpoint| self.resolve(endpoint))
+            .buffer_unordered(CONCURRENT)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+        if !failed.is_empty() {
+            let examples = failed.iter().take(EXAMPLES).cloned().collect::<Vec<_>>().join("; ");
+            tracing::warn!(endpoints = failed.len(), examples, "endpoints cannot be resolved; `explain` tells of each");
+        }
     }
 
     /// Runs until dropped.
@@ -66,24 +77,20 @@ impl Resolver {
         }
     }
 
-    async fn resolve(&self, endpoint: Arc<Endpoint>) {
-        let host = endpoint.url().host.as_str();
-        match self.dns.lookup_ip(host).await {
+    /// Looks one name up. `Some` = it fails, and did not fail like this before.
+    async fn resolve(&self, endpoint: Arc<Endpoint>) -> Option<String> {
+        let changed = match self.dns.lookup_ip(endpoint.url().host.as_str()).await {
             Ok(found) => {
                 let now = Instant::now();
                 let ttl = found.valid_until().saturating_duration_since(now).clamp(MIN_TTL, MAX_TTL);
-                if endpoint.resolved(found.iter(), now + ttl) {
-                    match endpoint.problem() {
-                        Some(problem) => tracing::warn!(endpoint = &*endpoint.label(), problem, "endpoint resolved"),
-                        None => tracing::debug!(endpoint = &*endpoint.label(), "endpoint resolved"),
-                    }
-                }
+                endpoint.resolved(found.iter(), now + ttl)
             }
             Err(error) => {
-                if endpoint.unresolved(format!("its name cannot be looked up: {error}"), Instant::now() + RETRY) {
-                    tracing::warn!(endpoint = &*endpoint.label(), %error, "endpoint cannot be resolved");
-                }
+                let problem = format!("its name cannot be looked up: {error}");
+                endpoint.unresolved(problem, Instant::now() + RETRY)
             }
-        }
+        };
+        let problem = endpoint.problem().filter(|_| changed)?;
+        Some(format!("{}: {problem}", endpoint.label()))
     }
 }

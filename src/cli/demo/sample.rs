@@ -6,10 +6,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{OriginalUri, Request};
+use axum::response::Json;
 use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
 use futures::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
@@ -42,11 +41,7 @@ impl Drop for Samples {
 pub(super) fn start() -> io::Result<Samples> {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("samples").enable_all().build()?;
     let identity = Router::new().route("/health", get(health)).fallback(any(asked));
-    let streaming = Router::new()
-        .route("/health", get(health))
-        .route("/api/events", get(events))
-        .route("/api/echo", any(echo))
-        .fallback(any(asked));
+    let streaming = Router::new().route("/health", get(health)).route("/api/events", get(events)).fallback(any(asked));
     let identity = runtime.block_on(serve(identity))?;
     let stream = runtime.block_on(serve(streaming))?;
     Ok(Samples { identity, stream, runtime: Some(runtime) })
@@ -83,16 +78,4 @@ async fn events() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
         Ok(Event::default().data(format!("event {number} of {EVENTS}")))
     });
     Sse::new(numbered)
-}
-
-/// Sends back what it is sent over a WebSocket.
-async fn echo(upgrade: WebSocketUpgrade) -> Response {
-    async fn run(mut socket: WebSocket) {
-        while let Some(Ok(message)) = socket.recv().await {
-            if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
-                return;
-            }
-        }
-    }
-    upgrade.on_upgrade(run).into_response()
 }

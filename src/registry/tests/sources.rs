@@ -42,7 +42,7 @@ async fn a_source_that_fails_settles_too_and_that_is_published() {
     let mut watched = Watched::new(config(vec![over_http(&server)]));
     watched.until(Merged::settled).await;
     let [status] = &watched.registry.status()[..] else { panic!() };
-    assert!(status.failing && status.answered && status.stale && status.last_success.is_none());
+    assert!(status.failing && status.answered && !status.stale && status.last_success.is_none());
     assert!(status.last_error.as_ref().unwrap().text.contains("/list: answered 500"), "{status:?}");
     assert!(watched.refreshes("failure") >= 1.0);
 }
