@@ -142,7 +142,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     shared.registry.spawn(move |merged| publisher.publish(&merged));
     background.block_on(background::first_names(&shared.resolver));
     background.spawn(shared.resolver.clone().run());
-    background.block_on(background::serve_admin(&config.daemon, &shared))?;
+    let socket = background.block_on(background::serve_admin(&config.daemon, &shared))?;
 
     let api = ApiState::new(
         Arc::clone(&shared.publisher.documents),
@@ -172,10 +172,8 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     background.spawn(reload::answer_signals(signals, shared.clone(), config.clone(), file));
     let addresses = config.listeners.iter().map(|listener| listener.bind).collect();
     background.spawn(background::announce(addresses, config.daemon.clone(), shared.lifecycle.clone(), hooks.ready));
-    let socket = config.daemon.socket.clone();
     let last = move || {
-        // Whoever starts next replaces a socket that is left over.
-        std::fs::remove_file(socket).ok();
+        socket.remove();
         hooks.last.into_iter().for_each(|last| last());
     };
     let Shared { lifecycle, in_flight, .. } = shared;

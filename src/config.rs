@@ -69,7 +69,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let file = crate::yaml::open(path).map_err(unreadable)?;
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(unreadable(std::io::ErrorKind::FileTooLarge.into()));

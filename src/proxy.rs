@@ -27,7 +27,7 @@ use http::{HeaderName, Method, StatusCode, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, Result};
+use pingora::{Error, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::model::request::RequestFacts;
@@ -40,7 +40,7 @@ use crate::telemetry::metrics::{Metrics, RouteKind};
 use connection::Connection;
 use context::{RequestContext, RequestId, Rewrite};
 use cors::CorsPolicy;
-use failure::{failed, no_candidate, reason_of};
+use failure::{Waited, failed, no_candidate, reason_of};
 use header::{Arrival, ForwardPolicy, Via};
 use in_flight::InFlight;
 
@@ -284,6 +284,7 @@ impl ProxyHttp for Gateway {
     /// Routes, and answers what is local. `true` = answered.
     async fn request_filter(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<bool> {
         self.admit(session, context).map_err(failed)?;
+        limit::state_length_once(session)?;
         if session.req_header().method == Method::OPTIONS && self.is_gateway_host(context) {
             context.kind = RouteKind::Local;
             let mut response = self.cors.preflight(session.get_header(http::header::ORIGIN))?;
@@ -339,6 +340,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         context: &mut Box<RequestContext>,
     ) -> Result<()> {
+        context.body_read = session.as_downstream_mut().is_body_done();
         let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
         let Some(selected) = upstream.select(context.turn, context.candidate) else {
             return Err(no_candidate(upstream, &self.parts.metrics));
@@ -355,7 +357,10 @@ impl ProxyHttp for Gateway {
         header::prepare_upstream(request, context, arrival, &policy)?;
         if let Some(connection) = connection_of(session) {
             let total = service.timeouts.total.map(|total| total.saturating_sub(context.started.elapsed()));
-            connection.deadline().wait_at_most(service.timeouts.read, total);
+            // While the client still sends, it is the client that is waited for.
+            let gap =
+                if context.body_read { service.timeouts.read } else { Some(self.parts.config.limits.idle_timeout) };
+            connection.deadline().wait_at_most(gap, total);
         }
         Ok(())
     }
@@ -377,6 +382,10 @@ impl ProxyHttp for Gateway {
             connection.deadline().moved();
             if end_of_stream {
                 connection.hold();
+                context.body_read = true;
+                if let (Some(upstream), Some(_)) = (&context.upstream, context.upstream_started) {
+                    connection.deadline().wait_for_gaps(upstream.service().timeouts.read);
+                }
             }
         }
         Ok(())
@@ -391,6 +400,10 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let connection = connection_of(session);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !session.as_downstream().is_upgrade_req() {
+                let what = "101 for a request that asked for no upgrade";
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
+            }
             if let Some(connection) = connection {
                 connection.release();
                 connection.deadline().wait_for_ever();
@@ -417,6 +430,9 @@ impl ProxyHttp for Gateway {
         if session.req_header().version < Version::HTTP_11 {
             // HTTP/1.0 knows no chunks (RFC 9112 §6.1): its end is the connection's end.
             response.remove_header(&http::header::TRANSFER_ENCODING);
+            if is_unframed(response) {
+                session.set_keepalive(None);
+            }
         }
         self.sign(session, context, response, false)
     }
@@ -450,7 +466,8 @@ impl ProxyHttp for Gateway {
         error: &Error,
         context: &mut Box<RequestContext>,
     ) -> FailToProxy {
-        let timed_out = connection_of(session).is_some_and(|connection| connection.deadline().has_passed());
+        let passed = connection_of(session).is_some_and(|connection| connection.deadline().has_passed());
+        let timed_out = passed.then_some(if context.body_read { Waited::Upstream } else { Waited::Client });
         if let Some(connection) = connection_of(session) {
             connection.deadline().wait_for_ever();
         }

@@ -33,14 +33,14 @@ const MAX_ATTEMPTS: usize = 4;
 #[derive(Debug)]
 pub struct Upstream {
     service: Service,
-    endpoints: Box<[Route]>,
+    endpoints: Box<[Dialled]>,
     turn: AtomicUsize,
     metrics: ServiceMetrics,
 }
 
 /// An endpoint as this service dials it.
 #[derive(Debug)]
-struct Route {
+struct Dialled {
     endpoint: Arc<Endpoint>,
     host: HeaderValue,
     sni: Box<str>,
@@ -64,7 +64,7 @@ impl Upstream {
     /// has a name to send.
     #[must_use]
     pub fn new(service: Service, public_host: &Hostname, endpoints: &Endpoints, metrics: ServiceMetrics) -> Self {
-        let routes = service.endpoints.iter().map(|url| {
+        let dialled = service.endpoints.iter().map(|url| {
             let endpoint = endpoints.intern(url, (!service.trusted).then_some(&service.allowed_networks));
             let own_name = url.ip().is_none();
             let host = match &service.declared.host_header {
@@ -77,13 +77,13 @@ impl Upstream {
                 (true, true) => url.host.as_str(),
                 (true, false) => host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name),
             };
-            Route {
+            Dialled {
                 endpoint,
                 sni: sni.into(),
                 host: HeaderValue::from_str(&host).unwrap_or_else(|_| HeaderValue::from_static("")),
             }
         });
-        Self { endpoints: routes.collect(), service, turn: AtomicUsize::new(0), metrics }
+        Self { endpoints: dialled.collect(), service, turn: AtomicUsize::new(0), metrics }
     }
 
     /// What is served.
@@ -100,7 +100,7 @@ impl Upstream {
 
     /// Its endpoints, in order.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.endpoints.iter().map(|route| &route.endpoint)
+        self.endpoints.iter().map(|dialled| &dialled.endpoint)
     }
 
     /// Begins a request: the number that its attempts are counted from.
@@ -122,14 +122,14 @@ impl Upstream {
         let mut remaining = attempt;
         for round in 0..MAX_ATTEMPTS {
             for step in 0..count {
-                let route = &self.endpoints[(turn + step) % count];
-                if let Some(address) = route.endpoint.address(turn / count, round) {
+                let dialled = &self.endpoints[(turn + step) % count];
+                if let Some(address) = dialled.endpoint.address(turn / count, round) {
                     if remaining == 0 {
                         return Some(Selected {
-                            endpoint: &route.endpoint,
+                            endpoint: &dialled.endpoint,
                             address,
-                            host: &route.host,
-                            sni: &route.sni,
+                            host: &dialled.host,
+                            sni: &dialled.sni,
                         });
                     }
                     remaining -= 1;

@@ -17,6 +17,22 @@ mod parse;
 mod section;
 mod value;
 
+/// Opens a regular file, or what behaves like one, for reading. Never waits: a pipe without a writer is an error.
+///
+/// # Errors
+/// When it cannot be opened, or is a folder, a pipe or a socket.
+pub fn open(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    let flags = i32::try_from(flags).unwrap_or_default();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        return Err(std::io::Error::other("a pipe or a socket; accepted: a regular file"));
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests;
 

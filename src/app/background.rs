@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +23,10 @@ const FIRST_NAMES: Duration = Duration::from_secs(2);
 /// Between two looks at whether the listeners accept.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
 
-/// One thread: the work here waits much and does little.
+/// Two threads: the work here waits much and does little, but one piece that blocks on a disk must not keep signals
+/// from being heard.
 pub(super) fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(1).thread_name("background").enable_all().build()
+    Builder::new_multi_thread().worker_threads(2).thread_name("background").enable_all().build()
 }
 
 /// Looks every name up once; what takes longer goes on in the background.
@@ -36,7 +37,7 @@ pub(super) async fn first_names(resolver: &Resolver) {
 }
 
 /// Binds the admin address and the admin socket and serves them in the background.
-pub(super) async fn serve_admin(config: &daemon::Config, shared: &Shared) -> Result<(), StartError> {
+pub(super) async fn serve_admin(config: &daemon::Config, shared: &Shared) -> Result<SocketFile, StartError> {
     let state = admin_state(shared);
     if let Some(address) = config.metrics {
         let failed = |source| StartError::AdminAddress { address, source };
@@ -47,7 +48,7 @@ pub(super) async fn serve_admin(config: &daemon::Config, shared: &Shared) -> Res
     let failed = |source| StartError::Socket { path: config.socket.clone(), source };
     let listener = bind_socket(&config.socket).await.map_err(failed)?;
     tokio::spawn(async move { report_end(axum::serve(listener, socket_router(state)).await) });
-    Ok(())
+    Ok(SocketFile::at(&config.socket))
 }
 
 fn report_end(ended: io::Result<()>) {
@@ -56,20 +57,51 @@ fn report_end(ended: io::Result<()>) {
     }
 }
 
-/// Replaces a socket that nobody answers on any more; one that is answered belongs to another daemon.
+/// Replaces a socket that nobody answers on any more. Anything else that is there stays: another daemon's socket, and
+/// whatever is no socket at all.
 async fn bind_socket(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    if path.exists() {
-        if tokio::net::UnixStream::connect(path).await.is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers on it"));
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket, and stays"));
         }
-        fs::remove_file(path)?;
+        Ok(_) => match tokio::net::UnixStream::connect(path).await {
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers on it")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            Err(error) => return Err(error),
+        },
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     Ok(listener)
+}
+
+/// The admin socket in the file system, to be removed when the daemon ends: only if it is still the one that was made.
+pub(super) struct SocketFile {
+    path: PathBuf,
+    made: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), made: identity(path) }
+    }
+
+    /// Removes it.
+    pub(super) fn remove(self) {
+        if self.made.is_some() && identity(&self.path) == self.made {
+            // Whoever starts next replaces one that is left over.
+            fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
 }
 
 fn admin_state(shared: &Shared) -> AdminState {

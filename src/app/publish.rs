@@ -62,16 +62,19 @@ impl Publisher {
             &self.metrics,
             Some(&before),
         );
-        self.report(&before, &table, merged);
         self.documents.render(&table);
         self.routes.publish(table);
+        // After the table: a request that begins now finds the new one.
+        self.report(&before, &self.routes.load(), merged);
     }
 
     fn report(&self, before: &Table, table: &Table, merged: &Merged) {
         let kept: HashSet<&str> = table.upstreams().iter().map(|upstream| upstream.service().id.as_str()).collect();
-        for gone in before.upstreams().iter().map(|upstream| upstream.service().id.as_str()) {
-            if !kept.contains(gone) {
-                self.metrics.forget_service(gone);
+        for gone in before.upstreams() {
+            let id = gone.service().id.as_str();
+            if !kept.contains(id) {
+                gone.metrics().retire();
+                self.metrics.forget_service(id);
             }
         }
         let mut counts: HashMap<&str, i64> = merged.sources.iter().map(|source| (&*source.name, 0)).collect();

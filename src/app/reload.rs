@@ -2,13 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::sync::mpsc;
+
 use super::Shared;
 use crate::config::Config;
 use crate::daemon::drain;
 use crate::daemon::signal::{Request, Signals};
 
 /// Answers signals for as long as the process lives. A second request to stop ends it at once.
+///
+/// The configuration is read by a task of its own: a file that takes for ever to read keeps no other signal waiting.
 pub(super) async fn answer_signals(mut signals: Signals, shared: Shared, started_with: Config, file: PathBuf) {
+    let (asked, mut reloads) = mpsc::channel(1);
+    let access_log = shared.access_log.clone();
+    let lifecycle = shared.lifecycle.clone();
+    tokio::spawn(async move {
+        while let Some(()) = reloads.recv().await {
+            reload(&shared, &started_with, &file).await;
+        }
+    });
     let mut stopping = false;
     loop {
         match signals.next().await {
@@ -16,12 +28,14 @@ pub(super) async fn answer_signals(mut signals: Signals, shared: Shared, started
             Request::Stop => {
                 stopping = true;
                 tracing::info!("stopping: no new connections, finishing what is in flight");
-                shared.lifecycle.drain();
+                lifecycle.drain();
             }
-            Request::Reopen => shared.access_log.reopen(),
+            Request::Reopen => access_log.reopen(),
             Request::Reload => {
-                shared.access_log.reopen();
-                reload(&shared, &started_with, &file).await;
+                access_log.reopen();
+                if asked.try_send(()).is_err() {
+                    tracing::info!("a reload is waiting already");
+                }
             }
         }
     }
@@ -29,12 +43,18 @@ pub(super) async fn answer_signals(mut signals: Signals, shared: Shared, started
 
 /// Applies services and sources; a file with any mistake is refused whole.
 async fn reload(shared: &Shared, started_with: &Config, file: &Path) {
-    let loaded = Config::load(file);
+    let path = file.to_owned();
+    let read = move || {
+        // Most often it is being written at this moment. At the start, an empty one means the defaults.
+        let empty = std::fs::metadata(&path).is_ok_and(|file| file.len() == 0);
+        if empty { Err("the file is empty".to_owned()) } else { Config::load(&path).map_err(|error| error.to_string()) }
+    };
+    let Ok(loaded) = tokio::task::spawn_blocking(read).await else { return };
     match loaded {
         Err(error) => {
             shared.metrics.config_reloaded(false);
             tracing::error!(file = %file.display(), "the configuration is refused, the one in force stays");
-            for line in error.to_string().lines() {
+            for line in error.lines() {
                 tracing::error!("{line}");
             }
         }

@@ -41,12 +41,13 @@ pub(super) fn run(port: u16) -> Result<(), String> {
     fs::write(&file, yaml).map_err(written)?;
 
     let config = Config::load(&file).map_err(|error| output::chain(&error))?;
-    logging::start(&config.telemetry);
+    let log = logging::start(&config.telemetry);
     let guide = guide(gateway, metrics, folder.path());
     let hooks = Hooks {
         ready: Some(Box::new(move || output::print(&guide))),
         last: Some(Box::new(move || {
             drop(samples);
+            drop(log);
             if let Err(error) = folder.close() {
                 output::complain(&format!("the temporary folder stays: {error}"));
             }

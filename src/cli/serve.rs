@@ -5,9 +5,10 @@ use crate::app::{self, Hooks};
 
 pub(super) fn run(configured: &Configured) -> Result<(), String> {
     let (file, config) = configured.load()?;
-    logging::start(&config.telemetry);
+    let log = logging::start(&config.telemetry);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    app::run(&config, file, Hooks::default()).map_err(|error| output::chain(&error))
+    let hooks = Hooks { last: Some(Box::new(move || drop(log))), ..Hooks::default() };
+    app::run(&config, file, hooks).map_err(|error| output::chain(&error))
 }

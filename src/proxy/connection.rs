@@ -11,6 +11,7 @@
 //! It also sends what was written before it waits for more.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -27,6 +28,7 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::deadline::Deadline;
 
@@ -54,6 +56,12 @@ pub struct Refusal<'a> {
     pub duration: Duration,
 }
 
+/// How often it is looked whether a client that has sent that much is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// States of a connection that its client has ended (Linux, `include/net/tcp_states.h`).
+const TCP_CLOSE: u8 = 7;
+const TCP_CLOSE_WAIT: u8 = 8;
+
 const IDLE: u8 = 0;
 const READING: u8 = 1;
 const SERVING: u8 = 2;
@@ -73,6 +81,7 @@ pub struct Connection {
     head_len: usize,
     hold: AtomicBool,
     held: Vec<u8>,
+    look: Option<Pin<Box<Sleep>>>,
     unflushed: bool,
     deadline: Deadline,
 }
@@ -102,6 +111,7 @@ impl Connection {
             head_len: 0,
             hold: AtomicBool::new(false),
             held: Vec::new(),
+            look: None,
             unflushed: false,
             deadline: Deadline::new(),
         }
@@ -196,6 +206,20 @@ impl Connection {
         }
     }
 
+    /// Whether the client has sent its end behind what it sent ahead, which shows only in the socket's state: looked at
+    /// now and then while there is no room to read on.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let timer = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK_EVERY)));
+            ready!(timer.as_mut().poll(cx));
+            self.look = None;
+            let state = self.inner.get_socket_digest().and_then(|digest| digest.tcp_info()).map(|info| info.tcpi_state);
+            if matches!(state, Some(TCP_CLOSE | TCP_CLOSE_WAIT)) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
     /// Takes what the client sends ahead, so that its end is seen. `Ready` = it has gone, or the connection broke.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.held.len() < HELD {
@@ -207,7 +231,7 @@ impl Connection {
             }
             self.held.extend_from_slice(buffer.filled());
         }
-        Poll::Pending
+        self.poll_gone(cx)
     }
 }
 
@@ -259,7 +283,10 @@ impl AsyncWrite for Connection {
             let status = buf.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
             this.status = status.unwrap_or(0);
         }
-        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf));
+        let Poll::Ready(written) = Pin::new(&mut this.inner).poll_write(cx, buf) else {
+            ready!(this.deadline.poll_total(cx));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the whole request took too long")));
+        };
         // A client that reads slowly is not an upstream that is silent.
         this.deadline.moved();
         this.unflushed = true;

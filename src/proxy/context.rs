@@ -91,6 +91,8 @@ pub struct RequestContext {
     pub upstream_started: Option<Instant>,
     /// Until its answer's header.
     pub upstream_took: Option<Duration>,
+    /// Whether all of its body has been read.
+    pub body_read: bool,
     /// Request body bytes seen.
     pub body_bytes: u64,
     /// The word of the error it ended with.
@@ -118,6 +120,7 @@ impl RequestContext {
             endpoint: None,
             upstream_started: None,
             upstream_took: None,
+            body_read: false,
             body_bytes: 0,
             error: None,
         }

@@ -86,12 +86,12 @@ impl CorsPolicy {
         for name in &SAID {
             response.remove_header(name);
         }
-        response.append_header(header::VARY, VARY)?;
+        response.append_header("Vary", VARY)?;
         if let Some(origin) = origin.filter(|origin| self.allows(origin.as_bytes())) {
-            response.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())?;
+            response.insert_header("Access-Control-Allow-Origin", origin.clone())?;
         }
-        response.insert_header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE)?;
-        response.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)
+        response.insert_header("Access-Control-Allow-Credentials", TRUE)?;
+        response.insert_header("Access-Control-Expose-Headers", EXPOSED)
     }
 
     /// The answer to any OPTIONS on a gateway host: 204.

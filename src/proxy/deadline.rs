@@ -46,14 +46,20 @@ impl Deadline {
     /// From now on nothing may be silent for `gap`, and all may take until `total` from now; `None` = no limit.
     pub fn wait_at_most(&self, gap: Option<Duration>, total: Option<Duration>) {
         let now = self.now();
+        self.passed.store(false, Ordering::Relaxed);
+        self.wait_for_gaps(gap);
+        let total_ends = total.map_or(0, |total| now.saturating_add(milliseconds(total)));
+        self.total_ends.store(total_ends, Ordering::Relaxed);
+    }
+
+    /// From now on nothing may be silent for `gap`; the total stays as it is.
+    pub fn wait_for_gaps(&self, gap: Option<Duration>) {
+        let now = self.now();
         let gap = gap.map_or(0, milliseconds);
         self.moved.store(false, Ordering::Relaxed);
-        self.passed.store(false, Ordering::Relaxed);
         self.gap.store(gap, Ordering::Relaxed);
         self.gap_ends.store(if gap == 0 { 0 } else { now.saturating_add(gap) }, Ordering::Relaxed);
         self.look.store(now.saturating_add(gap / LOOKS + 1), Ordering::Relaxed);
-        let total_ends = total.map_or(0, |total| now.saturating_add(milliseconds(total)));
-        self.total_ends.store(total_ends, Ordering::Relaxed);
     }
 
     /// Something moved: the gap begins anew.
@@ -81,7 +87,19 @@ impl Deadline {
 
     /// Ready once a limit is passed.
     pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, true)
+    }
+
+    /// Ready once the whole has taken too long, whatever moved.
+    pub fn poll_total(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, false)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, gaps: bool) -> Poll<()> {
         loop {
+            if !gaps {
+                self.moved();
+            }
             let Some(look) = self.next_look() else { return Poll::Pending };
             let at = self.made + Duration::from_millis(look);
             let (set_for, timer) = self.timer.get_or_insert_with(|| (look, Box::pin(tokio::time::sleep_until(at))));

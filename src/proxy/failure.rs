@@ -25,6 +25,15 @@ const DRAIN_BYTES: usize = 4 * 1024 * 1024;
 #[error("{}: {}", .0.word, .0.message)]
 struct Cause(Problem);
 
+/// Who had been waited for when a deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// The rest of the request.
+    Client,
+    /// The answer, or more of it.
+    Upstream,
+}
+
 /// Why a local answer could not be given whole.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -85,12 +94,14 @@ pub(super) fn no_candidate(upstream: &Upstream, metrics: &Metrics) -> Box<Error>
 }
 
 /// What the client is told; `None` when there is nobody to tell.
-pub(super) fn problem_of(error: &Error, timed_out: bool) -> Option<Problem> {
+pub(super) fn problem_of(error: &Error, timed_out: Option<Waited>) -> Option<Problem> {
     if let Some(Cause(problem)) = error.root_cause().downcast_ref::<Cause>() {
         return Some(problem.clone());
     }
-    if timed_out {
-        return Some(Problem::upstream_timeout());
+    match timed_out {
+        Some(Waited::Upstream) => return Some(Problem::upstream_timeout()),
+        Some(Waited::Client) => return Some(Problem::request_timeout()),
+        None => {}
     }
     match error.esource() {
         ErrorSource::Upstream if is_timeout(error) => Some(Problem::upstream_timeout()),
@@ -140,21 +151,28 @@ pub(super) fn reason_of(error: &Error) -> FailureReason {
 }
 
 /// Counts and logs what an operator should know of. What a client did wrong is in the access log alone.
-pub(super) fn report(error: &Error, problem: &Problem, context: &RequestContext, metrics: &Metrics, timed_out: bool) {
+pub(super) fn report(
+    error: &Error,
+    problem: &Problem,
+    context: &RequestContext,
+    metrics: &Metrics,
+    timed_out: Option<Waited>,
+) {
     let service = context.upstream.as_ref().map(|upstream| upstream.service().id.as_str());
     let request_id = context.id.as_str();
     let endpoint = context.endpoint.as_deref();
     match (error.esource(), service) {
-        (ErrorSource::Upstream, Some(service)) => {
-            // Failed connections were counted one by one.
-            if context.upstream_started.is_some() && reason_of(error) != FailureReason::Connect {
-                metrics.upstream_failed(service, if timed_out { FailureReason::Timeout } else { reason_of(error) });
-            }
-            tracing::warn!(request_id, service, endpoint, word = problem.word, %error, "upstream failed");
-        }
-        (_, Some(service)) if timed_out => {
+        (_, Some(service)) if timed_out == Some(Waited::Upstream) => {
             metrics.upstream_failed(service, FailureReason::Timeout);
             tracing::warn!(request_id, service, endpoint, word = problem.word, "upstream was silent for too long");
+        }
+        (ErrorSource::Upstream, Some(service)) => {
+            let reason = reason_of(error);
+            // What failed before there was a connection has been counted, attempt by attempt.
+            if !matches!(reason, FailureReason::Connect | FailureReason::ConnectTimeout | FailureReason::Tls) {
+                metrics.upstream_failed(service, reason);
+            }
+            tracing::warn!(request_id, service, endpoint, word = problem.word, %error, "upstream failed");
         }
         (ErrorSource::Internal | ErrorSource::Unset, _)
             if problem.status.is_server_error() && problem.word == "internal_error" =>

@@ -15,17 +15,19 @@ use super::context::{RequestContext, RequestId};
 use super::target;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-/// The request id's header.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The request id's header, as it is written.
+pub const X_REQUEST_ID: &str = "X-Request-ID";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+// Names are written as literals where they are inserted: Pingora copies any other spelling of a name it does not know,
+// once for each request.
 
 /// Longest id that is taken over from a trusted proxy.
 const MAX_GIVEN_ID: usize = 128;
@@ -164,7 +166,7 @@ pub fn prepare_upstream(
         let prefix = [outer.strip_suffix(b"/").unwrap_or(outer), &rewrite.prefix].concat();
         let prefix =
             HeaderValue::from_bytes(&prefix).map_err(|e| Error::because(ErrorType::InvalidHTTPHeader, "prefix", e))?;
-        request.insert_header(X_FORWARDED_PREFIX, prefix)?;
+        request.insert_header("X-Forwarded-Prefix", prefix)?;
         request.set_raw_path(&rewrite.target)?;
     } else {
         if present.prefix && !context.from_trusted {
@@ -177,7 +179,7 @@ pub fn prepare_upstream(
     }
     request.insert_header(X_REQUEST_ID, context.id.as_str())?;
     trace(request, &present, context)?;
-    request.append_header(header::VIA, policy.via.value.clone())?;
+    request.append_header("Via", policy.via.value.clone())?;
     request.insert_header(header::HOST, policy.host.clone())
 }
 
@@ -254,14 +256,14 @@ fn forwarded_for(
         forwarded.extend([";host=", quote, host, quote]);
     }
     forwarded.extend([";proto=", arrival.scheme]);
-    request.insert_header(X_FORWARDED_FOR, for_list)?;
-    request.insert_header(header::FORWARDED, forwarded)?;
+    request.insert_header("X-Forwarded-For", for_list)?;
+    request.insert_header("Forwarded", forwarded)?;
     if !(context.from_trusted && present.proto) {
-        request.insert_header(X_FORWARDED_PROTO, arrival.scheme)?;
+        request.insert_header("X-Forwarded-Proto", arrival.scheme)?;
     }
     if !(context.from_trusted && present.host) {
         match sent_host {
-            Some(host) => request.insert_header(X_FORWARDED_HOST, host.clone())?,
+            Some(host) => request.insert_header("X-Forwarded-Host", host.clone())?,
             None => drop(request.remove_header(&X_FORWARDED_HOST)),
         }
     }
@@ -297,7 +299,7 @@ fn trace(request: &mut RequestHeader, present: &Present, context: &RequestContex
     let (mut trace_text, mut span_text) = (Uuid::encode_buffer(), Uuid::encode_buffer());
     text[3..35].copy_from_slice(trace.simple().encode_lower(&mut trace_text).as_bytes());
     text[36..52].copy_from_slice(&span.simple().encode_lower(&mut span_text).as_bytes()[..16]);
-    request.insert_header(TRACEPARENT, &text[..])
+    request.insert_header("traceparent", &text[..])
 }
 
 fn is_traceparent(value: &[u8]) -> bool {

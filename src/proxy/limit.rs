@@ -38,6 +38,21 @@ pub(super) fn check_announced_body(session: &Session, limit: u64) -> Result<(), 
     }
 }
 
+/// Leaves one `Content-Length` with one value where equal ones were sent several times (RFC 9112 §6.3, item 5). That they
+/// are equal has been checked by Pingora.
+///
+/// # Errors
+/// Never for a value that stood in a header; Pingora's signature has one.
+pub(super) fn state_length_once(session: &mut Session) -> pingora::Result<()> {
+    let mut values = session.req_header().headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return Ok(()) };
+    if values.next().is_none() && !first.as_bytes().contains(&b',') {
+        return Ok(());
+    }
+    let one = first.as_bytes().split(|&b| b == b',').next().unwrap_or_default().trim_ascii().to_vec();
+    session.req_header_mut().insert_header(header::CONTENT_LENGTH, &one[..])
+}
+
 /// Counts `more` bytes of a body that is being read into `sofar`.
 ///
 /// # Errors

@@ -30,6 +30,9 @@ pub(super) fn check(session: &Session) -> Result<(), Problem> {
         .map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes)
         .unwrap_or_default();
     let line = sent.split(|&b| b == b'\n').next().unwrap_or_default();
+    if line.split(|&b| b == b' ').count() > 3 || line.contains(&b'\t') {
+        return Err(Problem::bad_request("the request target has white space in it (RFC 9112 §3)"));
+    }
     if line.contains(&b'#') {
         return Err(Problem::bad_request("the request target has a fragment (`#`), which is not sent to a server"));
     }

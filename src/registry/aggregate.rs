@@ -58,7 +58,7 @@ impl Aggregator {
         let mut sources: Vec<_> = config.distinct_sources().into_iter().map(SourceState::new).collect();
         for source in &mut sources {
             if let Some((_, snapshot)) = &present {
-                source.restore(snapshot, &context);
+                source.restore(snapshot, &context, &metrics);
             }
             source.read_file(&context, &metrics);
         }
@@ -179,6 +179,9 @@ impl Aggregator {
                 Some(source) => source.reconfigured(wanted, &self.context),
                 None => SourceState::new(wanted),
             });
+        }
+        for gone in old {
+            self.metrics.forget_source(&gone.listing.source);
         }
         self.sources = self.read_new_files(sources).await;
         self.config = config;

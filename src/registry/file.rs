@@ -6,7 +6,7 @@
 mod watch;
 mod yaml;
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -29,6 +29,8 @@ pub(super) enum FileError {
     Read(#[source] io::Error),
     #[error("it is larger than {MAX_BYTES} bytes")]
     TooLarge,
+    #[error("it is empty; accepted: a list, which may be an empty one (`services: []`)")]
+    Empty,
     #[error("it is neither .json nor .yaml or .yml")]
     Kind,
     #[error("it is not UTF-8")]
@@ -107,7 +109,11 @@ fn list(path: &Path, context: &Context) -> Result<Document, FileError> {
 
 fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(FileError::Read)?;
+    let file = crate::yaml::open(path).map_err(FileError::Read)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(FileError::Read)?;
-    if bytes.len() as u64 > MAX_BYTES { Err(FileError::TooLarge) } else { Ok(bytes) }
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(FileError::TooLarge);
+    }
+    // A file that is being written anew is empty for a moment: that is no list.
+    if bytes.trim_ascii().is_empty() { Err(FileError::Empty) } else { Ok(bytes) }
 }

@@ -70,10 +70,13 @@ impl SourceState {
     }
 
     /// Takes the list that the snapshot holds for this source.
-    pub(super) fn restore(&mut self, snapshot: &Snapshot, context: &Context) {
+    pub(super) fn restore(&mut self, snapshot: &Snapshot, context: &Context, metrics: &Metrics) {
         let Some(kept) = snapshot.source(&self.listing.source) else { return };
         self.recall(kept.declarations.iter().cloned(), &kept.rejected, context);
         self.last_success = kept.last_success();
+        if let Some(at) = self.last_success {
+            metrics.registry_succeeded(&self.listing.source, unix_seconds(at));
+        }
         self.answered = true;
         tracing::info!(source = %self.listing.source, entries = self.listing.declarations.len(), "list restored from the snapshot");
     }
@@ -101,8 +104,7 @@ impl SourceState {
         metrics.registry_refreshed(&name, counted);
         match error {
             None => {
-                #[allow(clippy::cast_precision_loss, reason = "milliseconds stay exact for 285,000 years")]
-                metrics.registry_succeeded(&name, now.as_millisecond() as f64 / 1000.0);
+                metrics.registry_succeeded(&name, unix_seconds(now));
                 self.last_success = Some(now);
                 if std::mem::replace(&mut self.failing, false) {
                     tracing::info!(source = %name, "the source of services answers again");
@@ -224,4 +226,9 @@ impl SourceState {
         self.running = Some(Running { task, calls, _cancel: cancel.drop_guard() });
         changed
     }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds stay exact for 285,000 years")]
+fn unix_seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1000.0
 }

@@ -79,7 +79,8 @@ pub fn settle(services: &[Service], config: &Config, rank: &dyn Fn(&str) -> usiz
     claims.sort_by_key(|claim| claim.rank);
     let gateway: std::collections::HashSet<&str> = config.gateway_hosts().map(|(host, _)| host.as_str()).collect();
     let mut given = Claims::default();
-    let mut winners: HashMap<Box<str>, &SourceName, RandomState> = HashMap::default();
+    // The source of every name that was given, prefixes and hosts apart.
+    let mut winners: [HashMap<Box<str>, &SourceName, RandomState>; 2] = Default::default();
     for claim in &claims {
         let (key, host) = match claim.name {
             Name::Key(key) => (Some(key), config.domain.child(key)),
@@ -98,17 +99,22 @@ pub fn settle(services: &[Service], config: &Config, rank: &dyn Fn(&str) -> usiz
                 match given.prefixes.entry(key.as_str().into()) {
                     Entry::Vacant(free) => {
                         free.insert(claim.service);
+                        winners[0].insert(key.as_str().into(), claim.source);
                     }
-                    Entry::Occupied(taken) if *taken.get() != claim.service => loses_to = Some(Some(*taken.get())),
+                    Entry::Occupied(taken) if *taken.get() != claim.service => {
+                        loses_to = Some(Some((*taken.get(), winners[0].get(key.as_str()).copied())));
+                    }
                     Entry::Occupied(_) => {}
                 }
             }
             match given.hosts.entry(host.as_str().into()) {
                 Entry::Vacant(free) => {
                     free.insert(claim.service);
-                    winners.insert(host.as_str().into(), claim.source);
+                    winners[1].insert(host.as_str().into(), claim.source);
                 }
-                Entry::Occupied(taken) if *taken.get() != claim.service => loses_to = Some(Some(*taken.get())),
+                Entry::Occupied(taken) if *taken.get() != claim.service => {
+                    loses_to = Some(Some((*taken.get(), winners[1].get(host.as_str()).copied())));
+                }
                 Entry::Occupied(_) => {}
             }
         }
@@ -118,8 +124,8 @@ pub fn settle(services: &[Service], config: &Config, rank: &dyn Fn(&str) -> usiz
                 service: services[claim.service].id.clone(),
                 field: claim.field.to_owned(),
                 source: claim.source.clone(),
-                winner: winner.map(|index| services[index].id.clone()),
-                winner_source: winner.and(winners.get(host.as_str()).map(|source| (*source).clone())),
+                winner: winner.map(|(index, _)| services[index].id.clone()),
+                winner_source: winner.and_then(|(_, source)| source.cloned()),
             });
         }
     }

@@ -118,12 +118,13 @@ pub fn explain(url: &str, table: &Table, rejected: &[RejectedEntry]) -> Result<E
     let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let not_url = || NotUrl(url.to_owned());
     let parsed = Url::parse(&with_scheme).map_err(|_| not_url())?;
-    let authority = parsed.host_str().ok_or_else(not_url)?;
+    let authority = parsed.host_str().filter(|_| matches!(parsed.scheme(), "http" | "https")).ok_or_else(not_url)?;
     let host = RequestHost::parse(authority.as_bytes()).map_err(|_| not_url())?;
     // The path as written: a URL parser would resolve the dots that are to be explained.
     let after_scheme = with_scheme.split_once("://").map_or("", |(_, rest)| rest);
-    let written = after_scheme.find('/').map_or("/", |at| &after_scheme[at..]);
-    let path = written.split(['?', '#']).next().unwrap_or("/");
+    let written = after_scheme.find(['/', '?', '#']).map_or("", |at| &after_scheme[at..]);
+    let path =
+        Some(written.split(['?', '#']).next().unwrap_or_default()).filter(|path| !path.is_empty()).unwrap_or("/");
     let query = parsed.query().map_or(String::new(), |query| format!("?{query}"));
     let mut explanation = Explanation {
         url: url.to_owned(),

@@ -68,7 +68,7 @@ fn without_port(authority: &[u8]) -> Result<&[u8], BadHost> {
 }
 
 fn is_port(text: &[u8]) -> bool {
-    text.len() <= 5 && text.iter().all(u8::is_ascii_digit)
+    text.is_empty() || std::str::from_utf8(text).is_ok_and(|text| text.parse::<u16>().is_ok() && !text.starts_with('+'))
 }
 
 #[cfg(test)]
@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn what_no_host_has_is_refused() {
         let long = "a".repeat(ROOM + 1);
-        for bad in ["a b", "a/b", "a@b", "a:b", "a:80:80", "[::1", "[::1]x", "a\0", "é", "a%2f", "::1", &long] {
+        for bad in [
+            "a b", "a/b", "a@b", "a:b", "a:80:80", "a:+80", "a:99999", "[::1", "[::1]x", "a\0", "é", "a%2f", "::1",
+            &long,
+        ] {
             assert!(RequestHost::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
     }

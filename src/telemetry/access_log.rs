@@ -9,8 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use line::Clock;
@@ -23,6 +23,8 @@ use super::metrics::Metrics;
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// From this many waiting bytes on the writer is woken at once.
 const FLUSH_ABOVE: usize = 256 * 1024;
+/// How long the last lines may take to be written when the process ends.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Waiting bytes above which lines are given up: some 50,000 lines.
 const BUFFER_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -51,7 +53,8 @@ struct Buffer {
 #[derive(Debug)]
 pub struct Writer {
     logger: AccessLogger,
-    thread: Option<JoinHandle<()>>,
+    /// Ends when the thread does.
+    thread: Receiver<()>,
 }
 
 impl AccessLogger {
@@ -63,7 +66,7 @@ impl AccessLogger {
         let destination = match to {
             AccessLog::Off => {
                 let logger = Self { shared: None };
-                return Ok((logger.clone(), Writer { logger, thread: None }));
+                return Ok((logger.clone(), Writer { logger, thread: channel().1 }));
             }
             AccessLog::Stdout => Destination::Stdout,
             AccessLog::Stderr => Destination::Stderr,
@@ -76,10 +79,13 @@ impl AccessLogger {
             metrics,
         });
         let writer = Arc::clone(&shared);
-        let thread =
-            std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(destination))?;
+        let (running, thread) = channel();
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            writer.run(destination);
+            drop::<Sender<()>>(running);
+        })?;
         let logger = Self { shared: Some(shared) };
-        Ok((logger.clone(), Writer { logger, thread: Some(thread) }))
+        Ok((logger.clone(), Writer { logger, thread }))
     }
 
     /// Whether anybody reads the lines: without, there is no need to make one.
@@ -117,14 +123,14 @@ impl AccessLogger {
 }
 
 impl Writer {
-    /// Writes what is waiting and ends the thread.
-    pub fn close(mut self) {
+    /// Writes what is waiting and ends the thread; gives up on a destination that takes longer than [`CLOSE_WITHIN`].
+    pub fn close(self) {
         if let Some(shared) = &self.logger.shared {
             shared.lock().closing = true;
             shared.wake.notify_one();
         }
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
+        if let Err(RecvTimeoutError::Timeout) = self.thread.recv_timeout(CLOSE_WITHIN) {
+            tracing::error!("the access log cannot be written: its last lines are lost");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -232,6 +233,14 @@ impl Metrics {
         self.registry_last_success.with_label_values(&[source]).set(unix_seconds);
     }
 
+    /// Drops every series of a source that is no longer configured.
+    pub fn forget_source(&self, source: &str) {
+        for outcome in [RefreshOutcome::Success, RefreshOutcome::Failure, RefreshOutcome::Refused] {
+            self.registry_refresh.remove_label_values(&[source, outcome.as_str()]).ok();
+        }
+        self.registry_last_success.remove_label_values(&[source]).ok();
+    }
+
     /// Notes whether the configuration on disk is the one in force.
     pub fn config_reloaded(&self, successful: bool) {
         self.config_reload.set(if successful { 1.0 } else { 0.0 });
@@ -306,6 +315,8 @@ pub struct ServiceMetrics {
     requests: [[OnceLock<IntCounter>; CODE_CLASSES.len()]; 4],
     durations: [OnceLock<Histogram>; 4],
     upstream: OnceLock<Histogram>,
+    /// Its service is gone: what still ends counts no more, for its series would come back.
+    retired: AtomicBool,
 }
 
 impl fmt::Debug for ServiceMetrics {
@@ -322,11 +333,15 @@ impl ServiceMetrics {
             requests: Default::default(),
             durations: Default::default(),
             upstream: OnceLock::new(),
+            retired: AtomicBool::new(false),
         }
     }
 
     /// Counts one answered request. `status` 0 = no answer could be given.
     pub fn answered(&self, kind: RouteKind, status: u16, duration: Duration) {
+        if self.retired.load(Ordering::Relaxed) {
+            return;
+        }
         let class = match status / 100 {
             n @ 1..=5 => usize::from(n) - 1,
             _ => CODE_CLASSES.len() - 1,
@@ -339,8 +354,16 @@ impl ServiceMetrics {
             .observe(duration.as_secs_f64());
     }
 
+    /// Counts nothing from now on.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
     /// Notes how long an upstream took to begin its answer.
     pub fn upstream_answered(&self, duration: Duration) {
+        if self.retired.load(Ordering::Relaxed) {
+            return;
+        }
         self.upstream.get_or_init(|| self.vecs.2.with_label_values(&[&self.id])).observe(duration.as_secs_f64());
     }
 }

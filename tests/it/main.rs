@@ -7,6 +7,7 @@ mod command;
 mod cors;
 mod discovery;
 mod forwarding;
+mod hardening;
 mod hosts;
 mod layering;
 mod life;

@@ -138,7 +138,8 @@ fn what_is_no_list_says_so() {
         ("a.yaml", "[]", "a.yaml:1:1: found a list; accepted: a section"),
         ("a.yaml", "services: 7", "a.yaml:1:11: services:"),
         ("a.yaml", "services: []\nother: 1", "a.yaml:2:1: other:"),
-        ("a.json", "", "nothing at all"),
+        ("a.json", "", "it is empty"),
+        ("a.yaml", " \n", "it is empty"),
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
