@@ -26,6 +26,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::v1::server::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -141,8 +142,9 @@ impl Gateway {
             None => b"",
         };
         context.host = Some(RequestHost::parse(host)?);
-        limit::check_header(session, &self.parts.config.limits)?;
-        target::check(session)?;
+        let sent = session.as_downstream().as_http1().map(HttpSession::get_headers_raw_bytes).unwrap_or_default();
+        limit::check_header(session, &sent, &self.parts.config.limits)?;
+        target::check(request, &sent)?;
         if self.parts.via.is_in(&request.headers) {
             return Err(Problem::loop_detected());
         }
@@ -382,10 +384,10 @@ impl ProxyHttp for Gateway {
             connection.deadline().moved();
             if end_of_stream {
                 connection.hold();
-                context.body_read = true;
-                if let (Some(upstream), Some(_)) = (&context.upstream, context.upstream_started) {
+                if let Some(upstream) = context.upstream.as_ref().filter(|_| !context.body_read) {
                     connection.deadline().wait_for_gaps(upstream.service().timeouts.read);
                 }
+                context.body_read = true;
             }
         }
         Ok(())

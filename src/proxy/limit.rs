@@ -6,11 +6,11 @@ use pingora_proxy::Session;
 use super::Limits;
 use crate::problem::Problem;
 
-/// Checks the header's size. Pingora itself refuses more than 256 fields or 1 MiB.
+/// Checks the header's size; `sent` is its bytes as they came. Pingora itself refuses more than 256 fields or 1 MiB.
 ///
 /// # Errors
 /// 414 or 431, naming the limit.
-pub(super) fn check_header(session: &Session, limits: &Limits) -> Result<(), Problem> {
+pub(super) fn check_header(session: &Session, sent: &[u8], limits: &Limits) -> Result<(), Problem> {
     let request = session.req_header();
     if request.raw_path().len() > limits.uri_bytes {
         return Err(Problem::uri_too_long(limits.uri_bytes));
@@ -18,8 +18,7 @@ pub(super) fn check_header(session: &Session, limits: &Limits) -> Result<(), Pro
     if request.headers.len() > limits.headers {
         return Err(Problem::headers_too_large(limits.headers, "fields"));
     }
-    let bytes = session.as_downstream().as_http1().map_or(0, |http1| http1.get_headers_raw_bytes().len());
-    if bytes > limits.header_bytes {
+    if sent.len() > limits.header_bytes {
         return Err(Problem::headers_too_large(limits.header_bytes, "bytes"));
     }
     Ok(())

@@ -5,16 +5,15 @@
 use http::Method;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::{RawTargetAuthority, is_http_family_scheme, raw_target_authority};
-use pingora_proxy::Session;
 
 use crate::problem::Problem;
 
 /// Accepts origin-form, absolute-form of http and https, and `*` with OPTIONS; no fragment, which is no part of a target.
+/// `sent` is the header as it came.
 ///
 /// # Errors
 /// 400.
-pub(super) fn check(session: &Session) -> Result<(), Problem> {
-    let request = session.req_header();
+pub(super) fn check(request: &RequestHeader, sent: &[u8]) -> Result<(), Problem> {
     let raw = request.raw_path();
     let form = match raw_target_authority(raw) {
         RawTargetAuthority::Absolute { scheme, .. } => is_http_family_scheme(scheme),
@@ -24,11 +23,6 @@ pub(super) fn check(session: &Session) -> Result<(), Problem> {
     if !form {
         return Err(Problem::bad_request("the request target is neither a path nor a URL of http or https"));
     }
-    let sent = session
-        .as_downstream()
-        .as_http1()
-        .map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes)
-        .unwrap_or_default();
     let line = sent.split(|&b| b == b'\n').next().unwrap_or_default();
     if line.split(|&b| b == b' ').count() > 3 || line.contains(&b'\t') {
         return Err(Problem::bad_request("the request target has white space in it (RFC 9112 §3)"));
