@@ -37,3 +37,18 @@ pub enum AccessLog {
     /// Nowhere.
     Off,
 }
+
+/// An error with its causes, on one line: what a log and a person are told.
+#[must_use]
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

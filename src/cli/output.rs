@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
+pub(super) use crate::telemetry::describe as chain;
 
 /// One text, ending in a line break.
 pub(super) fn print(text: &str) {
@@ -29,15 +30,4 @@ pub(super) fn complain(message: &str) {
     for line in message.lines() {
         writeln!(err, "chittyconnect: {line}").ok();
     }
-}
-
-/// An error and its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -88,45 +88,45 @@ pub(super) async fn answer(
             }
         };
         tokio::select! {
-            biased;
-            response = &mut handler => {
-                let response: Result<Response, Infallible> = response;
-                return match response {
-                    Ok(response) => Ok(response),
-                    Err(never) => match never {},
-                };
-            }
-            wanted = ready => {
-                if !wanted {
-                    // The handler does not want the rest of the body; its answer is all that matters now.
-                    chunks = None;
-                    continue;
-                }
-                let finished = chunks.is_none();
-                tokio::select! {
                     biased;
                     response = &mut handler => {
-                        let response: Result<Response, Infallible> = response;
-                        return match response {
-                            Ok(response) => Ok(response),
-                            Err(never) => match never {},
-                        };
+        return Ok(unfailing(response));
                     }
-                    chunk = session.as_downstream_mut().read_body_or_idle(finished) => match chunk.map_err(Ended::Client)? {
-                        Some(chunk) => {
-                            count_body(&mut read, chunk.len(), limit).map_err(Ended::Problem)?;
-                            if let Some(chunks) = &chunks {
-                                chunks.try_send(Ok(chunk)).ok();
-                            }
-                            if session.as_downstream_mut().is_body_done() {
-                                chunks = None;
-                            }
+                    wanted = ready => {
+                        if !wanted {
+                            // The handler does not want the rest of the body; its answer is all that matters now.
+                            chunks = None;
+                            continue;
                         }
-                        None => chunks = None,
-                    },
+                        let finished = chunks.is_none();
+                        tokio::select! {
+                            biased;
+                            response = &mut handler => {
+                                return Ok(unfailing(response));
+                            }
+                            chunk = session.as_downstream_mut().read_body_or_idle(finished) => match chunk.map_err(Ended::Client)? {
+                                Some(chunk) => {
+                                    count_body(&mut read, chunk.len(), limit).map_err(Ended::Problem)?;
+                                    if let Some(chunks) = &chunks {
+                                        chunks.try_send(Ok(chunk)).ok();
+                                    }
+                                    if session.as_downstream_mut().is_body_done() {
+                                        chunks = None;
+                                    }
+                                }
+                                None => chunks = None,
+                            },
+                        }
+                    }
                 }
-            }
-        }
+    }
+}
+
+/// A router has no errors: each is an answer.
+fn unfailing(response: Result<Response, Infallible>) -> Response {
+    match response {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a source of services gives and how it fares: [`Listing`], [`SourceStatus`], and what its task reports.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use url::Url;
 use super::document::Document;
 use super::{Config, SourceConfig};
 use crate::model::service::{Declaration, Rejected, SourceName};
+pub(super) use crate::telemetry::describe;
 
 /// The name that static services go by where a source is named.
 pub const STATIC: &str = "services";
@@ -132,20 +132,6 @@ pub(super) struct Report {
     pub(super) outcome: Outcome,
     /// Who is told once the outcome has been published.
     pub(super) callers: Vec<Caller>,
-}
-
-/// An error with its causes, on one line.
-pub(super) fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl Config {

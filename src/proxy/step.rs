@@ -1,0 +1,174 @@
+//! The steps that the phases are made of: who asks, whether it may, what answers, and what every answer carries.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Version};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::v1::server::HttpSession;
+use pingora_proxy::Session;
+
+use super::connection::Connection;
+use super::context::{RequestContext, RequestId, Rewrite};
+use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, target};
+use crate::model::request::RequestFacts;
+use crate::problem::{ErrorWord, Problem};
+use crate::route::hostname::RequestHost;
+use crate::route::table::Target;
+use crate::telemetry::metrics::RouteKind;
+
+impl Gateway {
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        self.parts.config.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Who is calling: the peer, or whom trusted proxies name.
+    pub(super) fn identify(&self, session: &Session, context: &mut RequestContext) {
+        let peer = connection_of(session).and_then(Connection::peer);
+        let stated = match peer {
+            Some(peer) if !self.parts.config.trusted_proxies.is_empty() && self.trusts(peer) => {
+                context.from_trusted = true;
+                header::stated_by_proxy(&session.req_header().headers, |address| self.trusts(address))
+            }
+            _ => (None, None),
+        };
+        context.client = stated.0.or(peer);
+        context.id = stated.1.unwrap_or_else(RequestId::generate);
+    }
+
+    /// The checks that come before routing.
+    pub(super) fn admit(&self, session: &Session, context: &mut RequestContext) -> Result<(), Problem> {
+        let request = session.req_header();
+        let host = match request.headers.get(http::header::HOST) {
+            Some(host) => host.as_bytes(),
+            None if request.version >= Version::HTTP_11 => {
+                return Err(Problem::bad_request("a request over HTTP/1.1 needs a Host header"));
+            }
+            None => b"",
+        };
+        context.host = Some(RequestHost::parse(host)?);
+        let sent = session.as_downstream().as_http1().map(HttpSession::get_headers_raw_bytes).unwrap_or_default();
+        limit::check_header(session, &sent, &self.parts.config.limits)?;
+        target::check(request, &sent)?;
+        if self.parts.via.is_in(&request.headers) {
+            return Err(Problem::loop_detected());
+        }
+        Ok(())
+    }
+
+    /// Finds what answers; keeps it in the context. `Some` = the path for the local router.
+    pub(super) fn route(&self, session: &Session, context: &mut RequestContext) -> Result<Option<Vec<u8>>, Problem> {
+        let request = session.req_header();
+        let Some(host) = &context.host else { return Err(Problem::internal()) };
+        let (sent_path, query) = target::split(request);
+        let table = self.parts.routes.peek();
+        let resolved = table.resolve(host, sent_path).map_err(|error| {
+            context.on_gateway = table.is_gateway(host);
+            Problem::from(&error)
+        })?;
+        context.on_gateway = resolved.on_gateway;
+        let upstream = match resolved.target {
+            Target::Local => {
+                context.kind = RouteKind::Local;
+                return Ok(Some(resolved.path.into_owned()));
+            }
+            Target::Host(upstream) => {
+                context.kind = RouteKind::Host;
+                upstream
+            }
+            Target::Prefix { upstream, skip, base } => {
+                context.kind = RouteKind::Prefix;
+                let (prefix, rest) = resolved.path.split_at(skip);
+                let target = [base.as_bytes(), rest, query].concat();
+                context.rewrite = Some(Rewrite { target, prefix: prefix.to_vec() });
+                upstream
+            }
+        };
+        context.turn = upstream.next_turn();
+        context.upstream = Some(Arc::clone(upstream));
+        Ok(None)
+    }
+
+    pub(super) fn body_limit(&self, context: &RequestContext) -> u64 {
+        let own = context.upstream.as_ref().and_then(|upstream| upstream.service().body_bytes);
+        own.unwrap_or(self.parts.config.limits.body_bytes)
+    }
+
+    /// Answers from the local router.
+    pub(super) async fn answer(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        path: &[u8],
+    ) -> Result<(), failure::Failure> {
+        let facts =
+            RequestFacts { id: context.id.as_str().into(), client: context.client, host: context.host().into() };
+        let request = bridge::request(session, path, facts)?;
+        let response =
+            bridge::answer(session, &self.parts.router, request, self.parts.config.limits.body_bytes).await?;
+        context.error = response.extensions().get::<ErrorWord>().map(|word| word.0);
+        let mut head = bridge::header_of(session, &response)?;
+        self.sign(session, context, &mut head, true)?;
+        Ok(bridge::write(session, head, response.into_body()).await?)
+    }
+
+    /// What every answer on a gateway host carries, and the request id on all.
+    pub(super) fn sign(
+        &self,
+        session: &Session,
+        context: &RequestContext,
+        response: &mut ResponseHeader,
+        local: bool,
+    ) -> Result<()> {
+        if context.on_gateway {
+            self.cors.apply(response, session.get_header(http::header::ORIGIN), local)?;
+        }
+        response.insert_header(header::X_REQUEST_ID, context.id.as_str())
+    }
+
+    /// Writes a problem, unless an answer has begun. Returns whether the connection can serve another request.
+    pub(super) async fn write_problem(
+        &self,
+        session: &mut Session,
+        context: &RequestContext,
+        problem: &Problem,
+    ) -> Result<bool> {
+        let begun = session.response_written().is_some_and(|response| {
+            !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
+        });
+        if begun {
+            let unframed = session.response_written().is_some_and(is_unframed);
+            if let Some(connection) = connection_of(session).filter(|_| unframed) {
+                connection.reset_on_close();
+            }
+            return Ok(false);
+        }
+        let reuse = context.attempts == 0 && session.as_downstream_mut().is_body_done();
+        if !reuse {
+            session.set_keepalive(None);
+        }
+        let accept = session.get_header(http::header::ACCEPT).map(http::HeaderValue::as_bytes);
+        let (content_type, body) = problem.render(context.id.as_str(), accept);
+        let mut response = ResponseHeader::build(problem.status, Some(10))?;
+        response.insert_header(http::header::CONTENT_TYPE, content_type)?;
+        response.insert_header(http::header::CONTENT_LENGTH, body.len().to_string())?;
+        for (name, value) in problem.headers() {
+            response.insert_header(name, value)?;
+        }
+        self.sign(session, context, &mut response, true)?;
+        let silent = session.req_header().method == Method::HEAD;
+        session.write_response_header(Box::new(response), silent).await?;
+        session.write_response_body((!silent).then(|| Bytes::from(body)), true).await?;
+        if !reuse {
+            failure::drain_rest(session).await;
+        }
+        Ok(reuse)
+    }
+
+    pub(super) fn is_gateway_host(&self, context: &mut RequestContext) -> bool {
+        context.on_gateway = context.host.as_ref().is_some_and(|host| self.parts.routes.peek().is_gateway(host));
+        context.on_gateway
+    }
+}
