@@ -29,7 +29,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 // Names are written as literals where they are inserted: Pingora copies any other spelling of a name it does not know,
 // once for each request.
 
-/// Up to so many fields, copying is cheaper than growing (measured).
+/// Up to so many fields are copied. Growing was counted at some 4,700 instructions; the bound itself is an estimate.
 const FEW_FIELDS: usize = 5;
 /// The most fields that are added to a request.
 const ADDED_FIELDS: usize = 9;

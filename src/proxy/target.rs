@@ -1,6 +1,6 @@
 //! The request target, byte for byte as it was sent (RFC 9112 §3.2).
 //!
-//! Pingora lets any target through, and its `Uri` of one that is not UTF-8 is an approximation.
+//! Pingora lets targets through that are neither a path nor a URL, and drops fragments without a word.
 
 use http::Method;
 use pingora::http::RequestHeader;

@@ -38,7 +38,7 @@ enum HostTarget {
 }
 
 /// A service under one of its names. Names are stored inline, and what decides stands beside the pointer: a look-up among
-/// many services touches two cache lines that are not there yet, and not five.
+/// many services follows no pointer to compare a name, nor to see whether its service can be used.
 #[derive(Clone, Debug)]
 struct Named {
     upstream: Arc<Upstream>,
