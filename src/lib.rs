@@ -11,6 +11,7 @@ pub mod problem;
 pub mod proxy;
 pub mod registry;
 pub mod route;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 pub mod yaml;
