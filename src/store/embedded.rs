@@ -1,0 +1,229 @@
+//! The embedded store: one engine in one folder of one process.
+//!
+//! Changes go to the one writer (`super::commit`); reads go to the engine itself, on threads that may wait for a disk, so
+//! that a disk which hangs holds up nobody who is only proxied. API keys are asked for with every request and are few, so
+//! all of them are kept in memory.
+
+mod api_key;
+mod list;
+mod once;
+mod task;
+mod verify;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use super::commit::{Committer, Shared, Transaction};
+use super::engine::{OpenKv, Opener};
+use super::kv::sled::SledKv;
+use super::kv::{Kv, KvError};
+use super::{Config, Durability, Expected, Once, Store, StoreError, TaskCreated, TaskPage, TaskQuery, TaskUpdated};
+use crate::model::id::{ChittyId, TaskId};
+use crate::model::key::{Key, KeyHash};
+use crate::model::task::{NewTask, Task, TaskPatch};
+use crate::telemetry::describe;
+use crate::telemetry::metrics::Metrics;
+
+pub use super::engine::OpenError;
+pub use verify::Report;
+
+/// Reads at once; more would only wait for each other.
+const READERS: usize = 64;
+/// How long a request waits for its turn to read, and for its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The engine's name in the witness.
+const SLED: &str = "sled";
+
+type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
+
+/// The embedded store.
+pub struct Embedded {
+    committer: Arc<Committer>,
+    shared: Arc<Shared>,
+    keys: Arc<Keys>,
+    readers: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+impl Embedded {
+    /// Opens the store in `config.path`, or makes it where there is none. Blocks. On a disk without room the store is
+    /// there but in [trouble](Store::trouble), and gets going by itself.
+    ///
+    /// # Errors
+    /// [`OpenError`], whose text is for the operator.
+    pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        let durability = config.durability;
+        let open_kv: OpenKv =
+            Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>));
+        Self::open_with(&config.path, durability, SLED, open_kv, metrics)
+    }
+
+    pub(super) fn open_with(
+        path: &Path,
+        durability: Durability,
+        engine: &'static str,
+        open_kv: OpenKv,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
+        let opener = Opener::new(path, durability, engine, open_kv)?;
+        let shared = Arc::new(Shared::default());
+        let keys = Arc::new(Keys::default());
+        let loaded = Arc::clone(&keys);
+        let on_open = Box::new(move |kv: &dyn Kv| {
+            let all = api_key::load(kv).map_err(|error| OpenError::Keys { why: error.to_string() })?;
+            *loaded.write().unwrap_or_else(PoisonError::into_inner) = all;
+            Ok(())
+        });
+        let committer = Arc::new(Committer::start(opener, Arc::clone(&shared), Arc::clone(&metrics), on_open)?);
+        Ok(Self { committer, shared, keys, readers: Arc::new(Semaphore::new(READERS)), metrics })
+    }
+
+    /// Reads everything and checks that rows and indexes agree. Blocks, for as long as reading everything takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn verify(&self) -> Result<Report, StoreError> {
+        let kv = self.shared.kv()?;
+        verify::verify(&*kv)
+    }
+
+    /// Has the writer do `change`; the answer comes once it is durable.
+    async fn change<T, F>(&self, operation: &'static str, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let begun = Instant::now();
+        let answer = match self.committer.submit(change) {
+            Ok(answer) => match tokio::time::timeout(PATIENCE, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(StoreError::Unavailable("it is closed".into())),
+                Err(_) => Err(StoreError::Unavailable("the disk does not answer".into())),
+            },
+            Err(error) => Err(error),
+        };
+        self.measure(operation, begun, answer)
+    }
+
+    /// Reads on a thread that may wait.
+    async fn read<T, F>(&self, operation: &'static str, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
+    {
+        let begun = Instant::now();
+        let waited = tokio::time::timeout(PATIENCE, self.read_in_turn(read)).await;
+        let answer = waited.unwrap_or_else(|_| Err(StoreError::Unavailable("the disk does not answer".into())));
+        self.measure(operation, begun, answer)
+    }
+
+    async fn read_in_turn<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
+    {
+        let closed = || StoreError::Unavailable("it is closed".into());
+        let turn = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| closed())?;
+        let kv = self.shared.kv()?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let answer = read(&*kv);
+            drop(turn);
+            answer
+        });
+        reading.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn measure<T>(
+        &self,
+        operation: &'static str,
+        begun: Instant,
+        answer: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.metrics.store_operation(operation, begun.elapsed());
+        if let Err(StoreError::Unavailable(_)) = &answer {
+            self.metrics.store_failed(operation);
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn create_task(&self, new: NewTask, once: Option<Once>) -> Result<TaskCreated, StoreError> {
+        self.change("create_task", move |transaction| task::create(transaction, new, once.as_ref())).await
+    }
+
+    async fn task(&self, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
+        let owner = owner.clone();
+        self.read("task", move |kv| task::find(kv, &owner, id)).await
+    }
+
+    async fn list_tasks(&self, query: TaskQuery) -> Result<TaskPage, StoreError> {
+        self.read("list_tasks", move |kv| list::list(kv, &query)).await
+    }
+
+    async fn update_task(
+        &self,
+        owner: &ChittyId,
+        id: TaskId,
+        patch: TaskPatch,
+        expected: Expected,
+        once: Option<Once>,
+    ) -> Result<TaskUpdated, StoreError> {
+        let owner = owner.clone();
+        let change = move |transaction: &mut Transaction<'_>| {
+            task::update(transaction, &owner, id, &patch, &expected, once.as_ref())
+        };
+        self.change("update_task", change).await
+    }
+
+    async fn delete_task(&self, owner: &ChittyId, id: TaskId, expected: Expected) -> Result<usize, StoreError> {
+        let owner = owner.clone();
+        self.change("delete_task", move |transaction| task::delete(transaction, &owner, id, &expected)).await
+    }
+
+    async fn create_key(&self, key: Key) -> Result<(), StoreError> {
+        let kept = key.clone();
+        let known = Arc::clone(&self.keys);
+        let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == key.id);
+        if taken {
+            return Err(StoreError::KeyExists);
+        }
+        self.change("create_key", move |transaction| api_key::create(transaction, &key)).await?;
+        known.write().unwrap_or_else(PoisonError::into_inner).insert(kept.hash, Arc::new(kept));
+        Ok(())
+    }
+
+    async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        match keys.get(hash) {
+            Some(key) => Ok(Some(Arc::clone(key))),
+            // None are known while the store has never been open.
+            None if keys.is_empty() => self.shared.kv().map(|_| None),
+            None => Ok(None),
+        }
+    }
+
+    fn trouble(&self) -> Option<Arc<str>> {
+        self.shared.trouble()
+    }
+
+    async fn close(&self) {
+        let committer = Arc::clone(&self.committer);
+        if tokio::task::spawn_blocking(move || committer.close()).await.is_err() {
+            tracing::error!("the store could not be closed");
+        }
+    }
+}
+
+/// The engine failed while it was read.
+fn unreachable_engine(error: &KvError) -> StoreError {
+    let why = describe(error);
+    tracing::error!("the store cannot be read: {why}");
+    StoreError::Unavailable(why.into())
+}
