@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::engine::{OpenError, Opened, Opener};
+use super::folder::RESERVE;
 use super::key;
 use super::kv::{Kv, KvError};
 use super::migration::encode;
@@ -35,9 +36,6 @@ const QUEUE: usize = 4096;
 const GROUP: usize = 256;
 /// Bytes in one group, about.
 const GROUP_BYTES: usize = 4 << 20;
-/// Room that is left on the disk: an engine that met a full disk can neither be read nor opened again, so it never
-/// meets one. It is far above what one group takes, and what opening takes.
-pub(super) const RESERVE: u64 = 64 << 20;
 /// Between two attempts to get going again.
 const RETRY: Duration = Duration::from_millis(500);
 /// A change that waits longer for the disk is trouble.

@@ -182,6 +182,7 @@ impl Opener {
         let clean = !has_engine || self.is_as_left(found.as_ref())?;
         let copy = if clean { None } else { Some(self.copy_aside()?) };
         let kv = (self.open_kv)(&self.folder.engine()).map_err(|error| self.unopened(error, copy.as_deref()))?;
+        self.folder.sync_names().map_err(|error| self.unusable(error))?;
         let commit = self.check_format(&*kv, copy.as_deref())?;
         if let Some(copy) = &copy {
             self.check_whole(&*kv, commit, found.as_ref(), copy)?;
@@ -229,7 +230,7 @@ impl Opener {
     fn copy_aside(&self) -> Result<PathBuf, OpenError> {
         let copy = self.folder.copy_aside().map_err(|error| {
             if is_full(&error) {
-                let needed = "its files are copied aside before it is checked".to_owned();
+                let needed = "its files are copied aside before it is checked, and 64 MiB stay free".to_owned();
                 OpenError::Full { path: self.folder.join(""), needed }
             } else {
                 self.unusable(error)

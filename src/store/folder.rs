@@ -14,6 +14,9 @@ const COPY: &str = "engine.copy";
 const PARTIAL_COPY: &str = "engine.copy.partial";
 /// Held by whoever has the store open.
 const LOCK: &str = "lock";
+/// Room that is left on the disk: an engine that met a full disk can neither be read nor opened again, so it never
+/// meets one. It is far above what one group of changes takes, and what opening takes.
+pub(super) const RESERVE: u64 = 64 << 20;
 
 /// The store's folder, held by this process.
 #[derive(Debug)]
@@ -99,13 +102,52 @@ impl Folder {
         }
         // Left by a process that ended while it copied.
         remove_if_there(&partial)?;
-        let copied = copy_folder(&self.engine(), &partial).and_then(|()| fs::rename(&partial, &copy));
+        let copied = self.copy_folder(&self.engine(), &partial).and_then(|()| fs::rename(&partial, &copy));
         if let Err(error) = copied {
             remove_if_there(&partial)?;
             return Err(error);
         }
         self.sync()?;
         Ok(copy)
+    }
+
+    /// Files and folders, durable when this returns.
+    fn copy_folder(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let target = to.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                self.copy_folder(&entry.path(), &target)?;
+            } else {
+                self.copy_file(&entry.path(), &target)?;
+            }
+        }
+        File::open(to)?.sync_all()
+    }
+
+    fn copy_file(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+        if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
+            let wanted = from.metadata()?.len();
+            if wanted.saturating_add(RESERVE) > self.room()? {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            io::copy(&mut from, &mut to)?;
+        }
+        to.sync_data()
+    }
+
+    /// Makes the names of the engine's files durable, and that of their folder: their contents are, each time they
+    /// change, but a file whose name is lost is lost.
+    pub(super) fn sync_names(&self) -> io::Result<()> {
+        File::open(self.engine())?.sync_all()?;
+        self.sync()?;
+        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            // A folder above that may not be opened is none that was made here.
+            Some(parent) => File::open(parent).map_or(Ok(()), |parent| parent.sync_all()),
+            None => Ok(()),
+        }
     }
 
     /// Removes the copy, once the store is known to be whole.
@@ -132,22 +174,6 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Files and folders, durable when this returns.
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), &target)?;
-            File::open(&target)?.sync_data()?;
-        }
-    }
-    File::open(to)?.sync_all()
 }
 
 fn collect_sums(folder: &Path, within: &str, sums: &mut Vec<FileSum>) -> io::Result<()> {
