@@ -1,8 +1,9 @@
-//! What every store must do ([`conformance`]), against a plain model ([`model`]), and what the embedded one does when its
-//! disk fails it ([`faults`]).
+//! What every store must do ([`conformance`]), against a plain model ([`model`]), what is on the disk
+//! ([`format`](mod@format)), and what the embedded one does when its disk fails it ([`faults`]).
 
 mod conformance;
 mod faults;
+mod format;
 mod model;
 
 use std::path::Path;
