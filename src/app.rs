@@ -133,7 +133,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     if let Some(address) = config.daemon.metrics {
         check_bind("admin.metrics", address)?;
     }
-    let via = Via::new(&instance::open(&config.daemon.store_path)?);
+    let via = Via::new(&instance::open(&config.store.path)?);
     let (shared, log_writer) = Shared::new(config)?;
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();

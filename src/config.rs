@@ -27,7 +27,7 @@ pub use error::ConfigError;
 pub use surroundings::Surroundings;
 
 use crate::yaml::{Document, Mistake};
-use crate::{api, daemon, listener, proxy, registry, route, telemetry, upstream};
+use crate::{api, daemon, listener, proxy, registry, route, store, telemetry, upstream};
 
 /// Where the configuration is looked for when nobody names it, in order: beside the working directory's own software,
 /// then where an installed daemon has it.
@@ -40,8 +40,10 @@ const MAX_FILE: u64 = 256 << 20;
 /// A configuration that can be used as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The process: threads, drain, admin addresses, the store's folder.
+    /// The process: threads, drain, admin addresses.
     pub daemon: daemon::Config,
+    /// Where durable data is, and what a change survives.
+    pub store: store::Config,
     /// The addresses that connections are accepted on; at least one, no two that contradict.
     pub listeners: Vec<listener::Config>,
     /// The domain and the gateway's own hosts.
@@ -115,6 +117,7 @@ impl Config {
             proxy: admission::read(&root, &gateway.route.domain),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
             telemetry: log::read(&root.section("log")),
+            store,
             listeners: listeners.into_iter().map(|listener| listener.config).collect(),
             route: gateway.route,
             warnings: Vec::new(),

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::api::admin::Life;
 
-/// `server`, `admin` and `store.path`: what the process itself needs.
+/// `server` and `admin`: what the process itself needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Worker threads of the proxy; at least 1.
@@ -25,8 +25,6 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// The admin socket.
     pub socket: PathBuf,
-    /// The store's folder.
-    pub store_path: PathBuf,
 }
 
 /// How far the process is, for everybody who has to know.

@@ -76,7 +76,8 @@ async fn reload(shared: &Shared, started_with: &Config, file: &Path) {
 /// The sections that differ and cannot change while the daemon runs.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
-        ("server, admin, store.path", old.daemon != new.daemon),
+        ("server, admin", old.daemon != new.daemon),
+        ("store", old.store != new.store),
         ("listeners", old.listeners != new.listeners),
         ("domain, gateway", old.route != new.route),
         ("server.upstream_idle_connections", old.upstream != new.upstream),

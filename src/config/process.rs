@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::listen::Listener;
 use super::surroundings::Surroundings;
 use crate::yaml::{FromYaml, Scalar, Section, Value};
+use crate::store::{Config as Store, Durability};
 use crate::{daemon, upstream};
 
 /// Longest drain by default: most requests end within seconds, and service managers kill after 90.
@@ -27,10 +28,6 @@ const STORE_PATH: &str = "./data";
 const SOCKET: &str = "admin.sock";
 
 /// `store`.
-pub(super) struct Store {
-    pub(super) path: PathBuf,
-}
-
 pub(super) fn read_store(store: &Section<'_>, surroundings: &Surroundings) -> Store {
     let engines = [("sled", None), ("fjall", Some(2)), ("postgres", Some(9))];
     // What would be written meanwhile would be in the wrong place, so another engine is not one to be ignored.
@@ -42,12 +39,13 @@ pub(super) fn read_store(store: &Section<'_>, surroundings: &Surroundings) -> St
             "\"{found}\" comes with capability {capability}, which this build does not have; accepted: sled"
         ));
     }
-    if let Some(value) = store.value("durability") {
-        value.check_word(&["power_loss", "process_crash"]);
-    }
+    let durabilities = [("power_loss", Durability::PowerLoss), ("process_crash", Durability::ProcessCrash)];
     store.later("url", 9, Value::check::<PostgresUrl>);
     let usual = || surroundings.state_directory.clone().unwrap_or_else(|| STORE_PATH.into());
-    Store { path: store.optional("path").unwrap_or_else(usual) }
+    Store {
+        path: store.optional("path").unwrap_or_else(usual),
+        durability: store.word("durability", &durabilities).unwrap_or_default(),
+    }
 }
 
 /// `server` and `admin`.
@@ -70,7 +68,6 @@ pub(super) fn read(
         grace_period: server.within("grace_period", &GRACE_PERIODS).unwrap_or(GRACE_PERIOD),
         metrics,
         socket: admin.optional("socket").unwrap_or_else(|| folder.join(SOCKET)),
-        store_path: store.path.clone(),
     }
 }
 

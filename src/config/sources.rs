@@ -10,10 +10,10 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::gateway::Gateway;
-use super::process::Store;
 use crate::model::service::Declaration;
 use crate::registry::declared::{Declared, read_list};
 use crate::registry::{Config, HttpConfig, SourceConfig};
+use crate::store::Config as Store;
 use crate::yaml::{FromYaml, Scalar, Section, Value};
 
 /// A new service is served half a minute after it is registered; a registry barely notices one request in that time.
