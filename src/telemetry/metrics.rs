@@ -3,16 +3,24 @@
 //! Series appear on first use. What a request touches is looked up once for each service ([`ServiceMetrics`]) and then
 //! costs an atomic or two.
 
+mod service;
+mod store;
+mod task;
+
 use std::fmt;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
+
+use service::CODE_CLASSES;
+pub use service::{FailureReason, ServiceMetrics};
+use store::StoreMetrics;
+use task::TaskMetrics;
+pub use task::{TaskOperation, TaskOutcome};
 
 /// Upper bounds of the duration histograms, in seconds: from a fast local answer to the default read timeout.
 const DURATION_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
@@ -84,6 +92,8 @@ pub struct Metrics {
     config_reload: Gauge,
     discovery: IntCounterVec,
     access_log_dropped: IntCounter,
+    tasks: TaskMetrics,
+    store: StoreMetrics,
     unrouted: ServiceMetrics,
 }
 
@@ -168,6 +178,8 @@ impl Metrics {
                 "chittyconnect_access_log_dropped_total",
                 "Access log lines given up because they could not be written.",
             )?)?,
+            tasks: TaskMetrics::new(&registered)?,
+            store: StoreMetrics::new(&registered)?,
             registry,
         })
     }
@@ -256,6 +268,26 @@ impl Metrics {
         self.access_log_dropped.inc_by(lines);
     }
 
+    /// Counts one operation on tasks.
+    pub fn task_answered(&self, operation: TaskOperation, outcome: TaskOutcome) {
+        self.tasks.answered(operation, outcome);
+    }
+
+    /// Notes how long the store took for one operation, waiting for its turn included.
+    pub fn store_operation(&self, operation: &'static str, duration: Duration) {
+        self.store.operation(operation, duration);
+    }
+
+    /// Counts an operation that the store could not do.
+    pub fn store_failed(&self, operation: &'static str) {
+        self.store.failed(operation);
+    }
+
+    /// Notes how many changes went to the disk together.
+    pub fn store_committed(&self, changes: usize) {
+        self.store.committed(changes);
+    }
+
     /// Everything, as families.
     #[must_use]
     pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
@@ -268,103 +300,6 @@ impl Metrics {
     /// When the encoder fails, which it does only on metrics without a name.
     pub fn exposition(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.gather())
-    }
-}
-
-/// Why an attempt at an upstream failed: the `reason` label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureReason {
-    /// No connection.
-    Connect,
-    /// No connection in time.
-    ConnectTimeout,
-    /// TLS could not be agreed, or its certificate is not trusted.
-    Tls,
-    /// No answer, or a gap in it, for too long.
-    Timeout,
-    /// The connection broke, or the answer was not HTTP.
-    Broken,
-    /// No endpoint with a usable address.
-    NoEndpoint,
-}
-
-impl FailureReason {
-    const ALL: [Self; 6] =
-        [Self::Connect, Self::ConnectTimeout, Self::Tls, Self::Timeout, Self::Broken, Self::NoEndpoint];
-
-    /// The label's value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Broken => "broken",
-            Self::NoEndpoint => "no_endpoint",
-        }
-    }
-}
-
-const CODE_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
-
-/// The handles of one service, each looked up on first use.
-pub struct ServiceMetrics {
-    id: Box<str>,
-    vecs: (IntCounterVec, HistogramVec, HistogramVec),
-    requests: [[OnceLock<IntCounter>; CODE_CLASSES.len()]; 4],
-    durations: [OnceLock<Histogram>; 4],
-    upstream: OnceLock<Histogram>,
-    /// Its service is gone: what still ends counts no more, for its series would come back.
-    retired: AtomicBool,
-}
-
-impl fmt::Debug for ServiceMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceMetrics").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl ServiceMetrics {
-    fn new(id: &str, requests: &IntCounterVec, durations: &HistogramVec, upstream: &HistogramVec) -> Self {
-        Self {
-            id: id.into(),
-            vecs: (requests.clone(), durations.clone(), upstream.clone()),
-            requests: Default::default(),
-            durations: Default::default(),
-            upstream: OnceLock::new(),
-            retired: AtomicBool::new(false),
-        }
-    }
-
-    /// Counts one answered request. `status` 0 = no answer could be given.
-    pub fn answered(&self, kind: RouteKind, status: u16, duration: Duration) {
-        if self.retired.load(Ordering::Relaxed) {
-            return;
-        }
-        let class = match status / 100 {
-            n @ 1..=5 => usize::from(n) - 1,
-            _ => CODE_CLASSES.len() - 1,
-        };
-        self.requests[kind as usize][class]
-            .get_or_init(|| self.vecs.0.with_label_values(&[&self.id, kind.as_str(), CODE_CLASSES[class]]))
-            .inc();
-        self.durations[kind as usize]
-            .get_or_init(|| self.vecs.1.with_label_values(&[&self.id, kind.as_str()]))
-            .observe(duration.as_secs_f64());
-    }
-
-    /// Counts nothing from now on.
-    pub fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes how long an upstream took to begin its answer.
-    pub fn upstream_answered(&self, duration: Duration) {
-        if self.retired.load(Ordering::Relaxed) {
-            return;
-        }
-        self.upstream.get_or_init(|| self.vecs.2.with_label_values(&[&self.id])).observe(duration.as_secs_f64());
     }
 }
 
@@ -386,7 +321,17 @@ impl Registered<'_> {
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
-        let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
+        self.histograms_of(name, help, labels, &DURATION_BUCKETS)
+    }
+
+    fn histograms_of(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.add(HistogramVec::new(options, labels)?)
     }
 }
