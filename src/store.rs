@@ -4,6 +4,8 @@
 //! change that is not answered may or may not be there, but never in part. Everything belongs to one chitty id, and no
 //! method crosses from one to another.
 
+pub mod embedded;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::listen::Listener;
 use super::surroundings::Surroundings;
-use crate::yaml::{FromYaml, Scalar, Section, Value};
 use crate::store::{Config as Store, Durability};
+use crate::yaml::{FromYaml, Scalar, Section, Value};
 use crate::{daemon, upstream};
 
 /// Longest drain by default: most requests end within seconds, and service managers kill after 90.
