@@ -89,13 +89,13 @@ mod tests {
     fn each_name_keeps_one_handle_and_one_too_many_is_made_anew() {
         let names: Vec<&'static str> = (0..=KEPT).map(|n| &*n.to_string().leak()).collect();
         let handles = Handles::default();
-        let made = std::cell::Cell::new(0);
-        let make = || made.set(made.get() + 1);
+        let count = std::cell::Cell::new(0);
+        let make = || count.set(count.get() + 1);
         for _ in 0..3 {
             for name in &names {
                 handles.with(name, make, |()| {});
             }
         }
-        assert_eq!(made.get(), KEPT + 3);
+        assert_eq!(count.get(), KEPT + 3);
     }
 }
