@@ -3,6 +3,7 @@
 use http::{HeaderName, StatusCode};
 
 use super::{Problem, STORE_RETRY_AFTER};
+use crate::auth::key::IssueError;
 use crate::auth::{AuthError, Principal};
 use crate::model::key::Scope;
 
@@ -50,6 +51,15 @@ impl Problem {
 
     fn forbidden(message: String) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+}
+
+impl From<IssueError> for Problem {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Store(error) => Self::from(error),
+            IssueError::Random(_) | IssueError::Id(_) => Self::internal(),
+        }
     }
 }
 
