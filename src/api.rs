@@ -2,19 +2,23 @@
 //!
 //! This file is the table of contents: one line for each resource.
 
+mod access;
 pub mod admin;
 pub mod discovery;
 mod document;
 mod error;
+mod extract;
 mod health;
 mod landing;
 mod mcp;
 mod openapi;
+mod task;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
+use http::HeaderName;
 use jiff::Timestamp;
 use tower::Layer;
 use url::Url;
@@ -22,7 +26,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::route;
+use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use access::Access;
 use discovery::Documents;
 
 /// The `discovery` section and `gateway.landing_page`.
@@ -55,9 +61,8 @@ pub struct Onboarding {
 /// What the daemon says of its own condition: a short text for each thing that is not as it should be.
 pub type Degraded = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
-/// What the handlers share.
-#[derive(Clone)]
-pub struct ApiState {
+/// What the endpoints are made of.
+pub struct Parts {
     /// The discovery documents of the table in force.
     pub discovery: Arc<Documents>,
     /// Where a browser that asks for `/` is sent.
@@ -66,29 +71,49 @@ pub struct ApiState {
     pub gateway: Arc<route::Config>,
     /// What is not as it should be.
     pub degraded: Degraded,
-    /// Where discovery requests are counted.
+    /// Where they count.
     pub metrics: Arc<Metrics>,
+    /// Durable data.
+    pub store: Arc<dyn Store>,
+    /// The header that holds a caller's key.
+    pub auth_header: HeaderName,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    discovery: Arc<Documents>,
+    landing_page: Option<Url>,
+    degraded: Degraded,
+    metrics: Arc<Metrics>,
+    store: Arc<dyn Store>,
+    auth_header: HeaderName,
+    /// What each operation needs.
+    access: Arc<Access>,
     /// The OpenAPI document and the manifests, made once.
     documents: Arc<openapi::Fixed>,
 }
 
 impl ApiState {
-    /// Puts the state together and makes the documents that do not change.
+    /// Puts the parts together and makes the documents that do not change.
     #[must_use]
-    pub fn new(
-        discovery: Arc<Documents>,
-        landing_page: Option<Url>,
-        gateway: Arc<route::Config>,
-        degraded: Degraded,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let documents = Arc::new(openapi::Fixed::make(&gateway, described()));
-        Self { discovery, landing_page, gateway, degraded, metrics, documents }
+    pub fn new(parts: Parts) -> Self {
+        let described = described();
+        Self {
+            access: Arc::new(Access::of(&described)),
+            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
+            discovery: parts.discovery,
+            landing_page: parts.landing_page,
+            degraded: parts.degraded,
+            metrics: parts.metrics,
+            store: parts.store,
+            auth_header: parts.auth_header,
+        }
     }
 }
 
-/// The public endpoints (CONTRACT.md §1), each with its description.
-fn public() -> OpenApiRouter<ApiState> {
+/// Every endpoint with its description, which says who may ask it: without `security` everybody.
+fn endpoints() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(landing::root))
         .routes(routes!(health::health))
@@ -98,16 +123,19 @@ fn public() -> OpenApiRouter<ApiState> {
         .routes(routes!(mcp::mcp_json))
         .routes(routes!(mcp::manifest))
         .routes(routes!(openapi::openapi_json))
+        .routes(routes!(task::list, task::create))
+        .routes(routes!(task::get, task::update, task::delete))
 }
 
 fn described() -> utoipa::openapi::OpenApi {
-    public().into_openapi()
+    endpoints().into_openapi()
 }
 
 /// The router of the gateway hosts.
 pub fn router(state: ApiState) -> Router {
-    let router: Router<ApiState> = public().into();
-    let router = router.fallback(error::no_such_path).with_state(state);
+    let router: Router<ApiState> = endpoints().into();
+    let checked = middleware::from_fn_with_state(state.clone(), access::check);
+    let router = router.fallback(error::no_such_path).layer(checked).with_state(state);
     // Around the whole router, not around each route: axum adds `Allow` to its 405 on the way out of the latter.
     Router::new().fallback_service(middleware::from_fn(error::render).layer(router))
 }

@@ -14,7 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::BoxFuture;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
@@ -31,6 +33,8 @@ use crate::proxy::{Gateway, Parts};
 use crate::registry::Registry;
 use crate::registry::document::Context;
 use crate::route::Routes;
+use crate::store::Store;
+use crate::store::embedded::{Embedded, OpenError};
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{AccessLogger, Writer};
 use crate::telemetry::metrics::Metrics;
@@ -40,6 +44,9 @@ use publish::Publisher;
 
 /// Upstream connections kept idle, where the configuration leaves it to us.
 const LEAST_IDLE_CONNECTIONS: usize = 512;
+/// What the store may take to close: many times what writing what is queued takes, and little to whoever waits for the
+/// process to end.
+const CLOSE_STORE: Duration = Duration::from_secs(5);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Folder(#[from] instance::FolderError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
     #[error("log.access: {to:?} cannot be opened")]
     AccessLog { to: AccessLog, source: io::Error },
     #[error("admin.socket: `{path}` cannot be used")]
@@ -67,10 +76,13 @@ pub enum StartError {
 #[derive(Default)]
 pub struct Hooks {
     /// Once it serves.
-    pub ready: Option<Box<dyn FnOnce() + Send>>,
+    pub ready: Option<OnceReady>,
     /// Last thing before the process ends.
     pub last: Option<Box<dyn FnOnce() + Send>>,
 }
+
+/// What is done with the store of a daemon that serves.
+pub type OnceReady = Box<dyn FnOnce(Arc<dyn Store>) -> BoxFuture<'static, ()> + Send>;
 
 /// What the parts of the daemon share.
 #[derive(Clone)]
@@ -104,20 +116,20 @@ impl Shared {
     }
 
     /// What is not as it should be, a line each.
-    fn degraded(&self) -> Degraded {
-        let registry = Arc::clone(&self.registry);
+    fn degraded(&self, store: &Arc<dyn Store>) -> Degraded {
+        let (registry, store) = (Arc::clone(&self.registry), Arc::clone(store));
         Arc::new(move || {
+            let store = store.trouble().map(|trouble| format!("store: {trouble}"));
             let sources = registry.status().into_iter().filter(|source| source.failing || source.stale);
-            sources
-                .map(|source| {
-                    let how = match (source.last_success, source.stale) {
-                        (None, _) => "has not given a usable list yet",
-                        (Some(_), true) => "has had no usable list for too long",
-                        (Some(_), false) => "is failing; its last good list stays",
-                    };
-                    format!("source {} {how}", source.name)
-                })
-                .collect()
+            let sources = sources.map(|source| {
+                let how = match (source.last_success, source.stale) {
+                    (None, _) => "has not given a usable list yet",
+                    (Some(_), true) => "has had no usable list for too long",
+                    (Some(_), false) => "is failing; its last good list stays",
+                };
+                format!("source {} {how}", source.name)
+            });
+            store.into_iter().chain(sources).collect()
         })
     }
 }
@@ -135,6 +147,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     }
     let via = Via::new(&instance::open(&config.store.path)?);
     let (shared, log_writer) = Shared::new(config)?;
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
 
@@ -142,15 +155,17 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     shared.registry.spawn(move |merged| publisher.publish(&merged));
     background.block_on(background::first_names(&shared.resolver));
     background.spawn(shared.resolver.clone().run());
-    let socket = background.block_on(background::serve_admin(&config.daemon, &shared))?;
+    let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store))?;
 
-    let api = ApiState::new(
-        Arc::clone(&shared.publisher.documents),
-        config.api.landing_page.clone(),
-        Arc::clone(&shared.publisher.config),
-        shared.degraded(),
-        Arc::clone(&shared.metrics),
-    );
+    let api = ApiState::new(api::Parts {
+        discovery: Arc::clone(&shared.publisher.documents),
+        landing_page: config.api.landing_page.clone(),
+        gateway: Arc::clone(&shared.publisher.config),
+        degraded: shared.degraded(&store),
+        metrics: Arc::clone(&shared.metrics),
+        store: Arc::clone(&store),
+        auth_header: config.proxy.auth_header.clone(),
+    });
     let gateway = Gateway::new(Parts {
         config: config.proxy.clone(),
         routes: shared.publisher.routes.clone(),
@@ -171,14 +186,20 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let signals = Signals::catch().map_err(StartError::System)?;
     background.spawn(reload::answer_signals(signals, shared.clone(), config.clone(), file));
     let addresses = config.listeners.iter().map(|listener| listener.bind).collect();
-    background.spawn(background::announce(addresses, config.daemon.clone(), shared.lifecycle.clone(), hooks.ready));
+    let ready = hooks.ready.map(|ready| ready(Arc::clone(&store)));
+    background.spawn(background::announce(addresses, config.daemon.clone(), shared.lifecycle.clone(), ready));
+    let closing = async move {
+        if tokio::time::timeout(CLOSE_STORE, store.close()).await.is_err() {
+            tracing::warn!(after = ?CLOSE_STORE, "the store does not close: the process ends without it");
+        }
+    };
     let last = move || {
         socket.remove();
         hooks.last.into_iter().for_each(|last| last());
     };
     let Shared { lifecycle, in_flight, .. } = shared;
     let grace_period = config.daemon.grace_period;
-    background.spawn(drain::end_process(lifecycle.clone(), in_flight, grace_period, log_writer, last));
+    background.spawn(drain::end_process(lifecycle.clone(), in_flight, grace_period, closing, log_writer, last));
     drop(inside);
     server.run(RunArgs { shutdown_signal: Box::new(StopWatch(lifecycle)) });
     Ok(())

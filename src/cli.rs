@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod demo;
 mod explain;
+mod keys;
 mod logging;
 mod output;
 mod routes;
@@ -44,6 +45,11 @@ enum Command {
         configured: Configured,
         #[command(flatten)]
         output: Output,
+    },
+    /// Make API keys
+    Keys {
+        #[command(subcommand)]
+        command: keys::Keys,
     },
     /// Print every service with its names and sources, conflicts and unusable entries
     Routes {
@@ -102,6 +108,7 @@ impl Cli {
             Command::Demo { port } => demo::run(port),
             Command::Check(configured) => check::run(&configured),
             Command::Explain { url, configured, output } => explain::run(&url, &configured, output.format),
+            Command::Keys { command } => keys::run(command),
             Command::Routes { configured, output } => routes::run(&configured, output.format),
         };
         match done {

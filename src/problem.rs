@@ -4,17 +4,24 @@
 //! `application/json`, or RFC 9457 `application/problem+json` for clients that ask for it. The message is for the caller
 //! and names what they sent; causes inside the gateway go to the log, under the same request id.
 
+mod access;
+mod task;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
+pub use task::TaskRefusal;
 
 /// How long a client should wait for a table that is being loaded, in seconds.
 const LOADING_RETRY_AFTER: u32 = 1;
 /// How long a client should wait for a service that cannot be reached, in seconds.
 const UNHEALTHY_RETRY_AFTER: u32 = 5;
+
+/// How long a client should wait for a store that cannot be used, in seconds.
+const STORE_RETRY_AFTER: u32 = 1;
 
 /// The word of the error that a local answer is, for the access log.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +40,15 @@ pub struct Problem {
     pub allow: Option<String>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u32>,
+    /// `WWW-Authenticate`, with 401.
+    pub challenge: Option<&'static str>,
+    /// A second word that the contract has for some errors: `code` in the body.
+    pub code: Option<&'static str>,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        Self { status, word, message: message.into(), allow: None, retry_after: None }
+        Self { status, word, message: message.into(), allow: None, retry_after: None, challenge: None, code: None }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -129,7 +140,7 @@ impl Problem {
     pub fn render(&self, request_id: &str, accept: Option<&[u8]>) -> (&'static str, Vec<u8>) {
         let status = self.status.as_u16();
         let wants_problem = accept.is_some_and(|accept| contains(accept, b"application/problem+json"));
-        let (content_type, body) = if wants_problem {
+        let (content_type, mut body) = if wants_problem {
             let body = json!({
                 "type": "about:blank", "title": self.status.canonical_reason(), "status": status,
                 "detail": self.message, "instance": format!("urn:uuid:{request_id}"),
@@ -142,6 +153,9 @@ impl Problem {
             });
             ("application/json", body)
         };
+        if let Some(code) = self.code {
+            body["code"] = code.into();
+        }
         (content_type, body.to_string().into_bytes())
     }
 
@@ -149,7 +163,8 @@ impl Problem {
     pub fn headers(&self) -> impl Iterator<Item = (http::HeaderName, String)> + '_ {
         let allow = self.allow.iter().map(|allow| (header::ALLOW, allow.clone()));
         let retry = self.retry_after.iter().map(|seconds| (header::RETRY_AFTER, seconds.to_string()));
-        allow.chain(retry).chain([(header::CACHE_CONTROL, "no-store".to_owned())])
+        let challenge = self.challenge.iter().map(|&challenge| (header::WWW_AUTHENTICATE, challenge.to_owned()));
+        allow.chain(retry).chain(challenge).chain([(header::CACHE_CONTROL, "no-store".to_owned())])
     }
 
     /// The whole response of a local endpoint.

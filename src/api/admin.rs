@@ -4,16 +4,21 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::Degraded;
+use crate::auth::key::request::KeyWords;
+use crate::auth::key::{KeyReport, issue};
 use crate::problem::Problem;
 use crate::registry::report::RoutesReport;
 use crate::route::explain::Explanation;
+use crate::store::Store;
+use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
 /// How far the process is: what `/readyz` answers.
@@ -41,6 +46,8 @@ pub struct AdminState {
     pub routes: Arc<dyn Fn() -> RoutesReport + Send + Sync>,
     /// Explains one URL with the table in force.
     pub explain: Explain,
+    /// Durable data.
+    pub store: Arc<dyn Store>,
 }
 
 /// Explains one URL.
@@ -61,11 +68,12 @@ pub fn metrics_router(state: AdminState) -> Router {
         .with_state(state)
 }
 
-/// What the command line asks: `/routes`, `/explain?url=`, and the three of [`metrics_router`].
+/// What the command line asks: `/routes`, `/explain?url=`, `POST /keys`, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))
         .route("/explain", get(explain_url))
+        .route("/keys", post(make_key))
         .with_state(state.clone())
         .merge(metrics_router(state))
 }
@@ -80,10 +88,11 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     }
 }
 
-/// 200 while serving, degraded or not; 503 while starting and draining.
+/// 200 while serving, degraded or not; 503 while starting and draining, and while the store cannot be used.
 async fn ready(State(state): State<AdminState>) -> Response {
     let status = (state.life)();
-    let code = if status == Life::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let serves = status == Life::Ready && state.store.trouble().is_none();
+    let code = if serves { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, axum::Json(Readiness { status, degraded: (state.degraded)() })).into_response()
 }
 
@@ -100,5 +109,32 @@ async fn explain_url(State(state): State<AdminState>, Query(asked): Query<Asked>
     match (state.explain)(&asked.url) {
         Ok(explanation) => axum::Json(explanation).into_response(),
         Err(message) => Problem::bad_request(message).response("", &http::HeaderMap::new()),
+    }
+}
+
+/// Makes a key. The one answer that ever holds it whole, so it is for the socket alone.
+async fn make_key(State(state): State<AdminState>, body: Bytes) -> Response {
+    let refused = |message: String| Problem::bad_request(message).response("", &http::HeaderMap::new());
+    let Ok(words) = serde_json::from_slice::<KeyWords>(&body) else {
+        return refused("the body is not the JSON object that `keys create` of this version sends".to_owned());
+    };
+    let request = match words.read() {
+        Ok(request) => request,
+        Err(mistakes) => {
+            let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            return refused(mistakes.join("\n"));
+        }
+    };
+    match issue(&*state.store, request).await {
+        Ok(issued) => {
+            tracing::info!(key = %issued.key.id, chitty_id = %issued.key.chitty_id, "an API key was made");
+            let no_store = [(header::CACHE_CONTROL, "no-store")];
+            (no_store, axum::Json(KeyReport::from(issued))).into_response()
+        }
+        Err(error) => {
+            // The cause is told here, unlike to clients: who asks on the socket is the operator.
+            let message = describe(&error);
+            Problem { message, ..Problem::from(error) }.response("", &http::HeaderMap::new())
+        }
     }
 }

@@ -14,6 +14,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use super::document::Document;
+use super::task::TASKS;
 use super::{ApiState, Config, now};
 use crate::model::name::{Hostname, ServiceKey};
 use crate::model::request::RequestFacts;
@@ -197,7 +198,7 @@ impl Documents {
                 api: ApiCapability {
                     openapi_spec: on_connect("/openapi.json"),
                     version: "v1",
-                    authentication: None,
+                    authentication: Some(vec!["api_key", "bearer_token"]),
                     rate_limiting: false,
                 },
                 services: ServicesCapability { discovery: on_connect("/.well-known/chitty.json"), health_check: None },
@@ -221,7 +222,11 @@ impl Documents {
             resource_uri_scheme: None,
             context_sync: ContextSync {
                 files: FileSync { set_active: None, sync_report: None, upload: None, presign: None },
-                tasks: TaskSync { list: None, create: None, update: None },
+                tasks: TaskSync {
+                    list: on_connect(TASKS),
+                    create: on_connect(TASKS),
+                    update: on_connect(&format!("{TASKS}/{{task_id}}")),
+                },
             },
         }
     }

@@ -5,8 +5,25 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use utoipa::ToSchema;
+
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;
+
+/// An error. `application/problem+json` for clients that ask for it.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what Problem renders")]
+pub(super) struct ErrorBody {
+    /// Stable, for programs.
+    error: String,
+    /// For a person.
+    message: String,
+    status: u16,
+    /// Also in `X-Request-ID` and the logs.
+    request_id: String,
+    /// A further word of some errors.
+    code: Option<String>,
+}
 
 impl IntoResponse for Problem {
     /// Carries the problem to `render`, which knows the request.

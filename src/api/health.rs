@@ -7,12 +7,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::document::fresh;
+use super::task::TASKS;
 use super::{ApiState, now};
 
 /// Paths under which the parts of this gateway are found; `null` = not served.
 #[derive(Serialize, ToSchema)]
 struct Endpoints {
     api: &'static str,
+    tasks: &'static str,
     discovery: &'static str,
     health: &'static str,
     openapi: &'static str,
@@ -23,6 +25,7 @@ struct Endpoints {
 
 const ENDPOINTS: Endpoints = Endpoints {
     api: "/api/*",
+    tasks: TASKS,
     discovery: "/.well-known/chitty.json",
     health: "/health",
     openapi: "/openapi.json",

@@ -2,15 +2,28 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, ServerBuilder};
+use http::{HeaderMap, HeaderName};
+use utoipa::PartialSchema as _;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, Ref, ResponseBuilder, ServerBuilder};
 
 use super::ApiState;
+use super::access::{SCHEME, scopes_of};
 use super::document::Document;
+use super::error::ErrorBody;
 use super::health::VERSION;
 use super::mcp::{Manifest, McpJson};
 use crate::route;
+
+/// The header that clients of the original send, spelt as they do.
+const USUAL_HEADER: &str = "X-ChittyOS-API-Key";
+/// The other way to present a key.
+const BEARER: &str = "bearerAuth";
+/// The name of the schema that every error has.
+const ERROR: &str = "Error";
 
 /// The documents that do not change while the daemon runs.
 #[derive(Debug)]
@@ -23,8 +36,8 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    /// Makes them. The server of the description is the first connect host.
-    pub(super) fn make(gateway: &route::Config, described: OpenApi) -> Self {
+    /// Makes them. The server of the description is the first connect host; keys are expected in `auth_header`.
+    pub(super) fn make(gateway: &route::Config, described: OpenApi, auth_header: &HeaderName) -> Self {
         let mut openapi = described;
         openapi.info = InfoBuilder::new()
             .title("chittyconnect")
@@ -33,14 +46,47 @@ impl Fixed {
             .build();
         let server = gateway.connect.first().map(|host| gateway.public_origin(host.as_str()));
         openapi.servers = server.map(|origin| vec![ServerBuilder::new().url(origin).build()]);
-        let components = openapi.components.take().unwrap_or_default();
-        let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-ChittyOS-API-Key")));
-        openapi.components = Some(ComponentsBuilder::from(components).security_scheme("apiKey", key).build());
+        for item in openapi.paths.paths.values_mut() {
+            let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+            all.into_iter().flatten().for_each(complete);
+        }
+        let name = Some(auth_header.as_str()).filter(|own| !own.eq_ignore_ascii_case(USUAL_HEADER));
+        let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(name.unwrap_or(USUAL_HEADER))));
+        let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        let components = ComponentsBuilder::from(openapi.components.take().unwrap_or_default())
+            .security_scheme(SCHEME, key)
+            .security_scheme(BEARER, bearer)
+            .schema(ERROR, ErrorBody::schema());
+        openapi.components = Some(components.build());
         Self {
             openapi: Document::of(&openapi),
             mcp: Document::of(&McpJson::make()),
             manifest: Document::of(&Manifest::make()),
         }
+    }
+}
+
+/// Adds what every operation that needs a key has in common: the other way to present one, and the refusals.
+fn complete(operation: &mut Operation) {
+    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(ERROR))).build();
+    for (status, response) in &mut operation.responses.responses {
+        if let utoipa::openapi::RefOr::T(response) = response
+            && status.starts_with(['4', '5'])
+            && response.content.is_empty()
+        {
+            response.content.insert("application/json".to_owned(), content());
+        }
+    }
+    let Some(security) = &mut operation.security else { return };
+    let bearer: Vec<_> = security.iter().map(|own| SecurityRequirement::new(BEARER, scopes_of(own))).collect();
+    security.extend(bearer);
+    for (status, description) in [
+        ("401", "`Missing API key`, `Invalid API key`, `API key is inactive`"),
+        ("403", "`forbidden`: the key lacks the scope, or the request names another chitty id"),
+        ("503", "`store_unavailable`, `Auth backend unavailable`"),
+    ] {
+        let response = ResponseBuilder::new().description(description).content("application/json", content()).build();
+        operation.responses.responses.insert(status.to_owned(), response.into());
     }
 }
 

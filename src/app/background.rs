@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 
@@ -16,6 +17,7 @@ use crate::api::admin::{AdminState, metrics_router, socket_router};
 use crate::daemon::{self, Lifecycle, notify};
 use crate::registry::report::{RoutesReport, rejected_of};
 use crate::route::explain::explain;
+use crate::store::Store;
 use crate::upstream::resolve::Resolver;
 
 /// How long the start waits for names, so that the first requests find addresses.
@@ -37,14 +39,18 @@ pub(super) async fn first_names(resolver: &Resolver) {
 }
 
 /// Binds the admin address and the admin socket and serves them in the background.
-pub(super) async fn serve_admin(config: &daemon::Config, shared: &Shared) -> Result<SocketFile, StartError> {
-    let state = admin_state(shared);
+pub(super) async fn serve_admin(
+    config: &daemon::Config,
+    shared: &Shared,
+    store: &Arc<dyn Store>,
+) -> Result<SocketFile, StartError> {
+    let state = admin_state(shared, store);
     if let Some(address) = config.metrics {
         let failed = |source| StartError::AdminAddress { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
-        tokio::spawn(async move { report_end(axum::serve(listener, metrics_router(state.clone())).await) });
+        let router = metrics_router(state.clone());
+        tokio::spawn(async move { report_end(axum::serve(listener, router).await) });
     }
-    let state = admin_state(shared);
     let failed = |source| StartError::Socket { path: config.socket.clone(), source };
     let listener = bind_socket(&config.socket).await.map_err(failed)?;
     tokio::spawn(async move { report_end(axum::serve(listener, socket_router(state)).await) });
@@ -104,14 +110,15 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
 }
 
-fn admin_state(shared: &Shared) -> AdminState {
+fn admin_state(shared: &Shared, store: &Arc<dyn Store>) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
     let shared_by_routes = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
     let shared_by_explain = shared_by_routes.clone();
     AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
-        degraded: shared.degraded(),
+        degraded: shared.degraded(store),
+        store: Arc::clone(store),
         routes: Arc::new(move || {
             let (registry, publisher) = &shared_by_routes;
             RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status())
@@ -129,7 +136,7 @@ pub(super) async fn announce(
     listeners: Vec<SocketAddr>,
     admin: daemon::Config,
     lifecycle: Lifecycle,
-    ready: Option<Box<dyn FnOnce() + Send>>,
+    ready: Option<BoxFuture<'static, ()>>,
 ) {
     for address in &listeners {
         while TcpStream::connect(reachable(*address)).await.is_err() {
@@ -144,7 +151,7 @@ pub(super) async fn announce(
     let socket = admin.socket.display();
     tracing::info!(listeners = text.join(", "), metrics, admin_socket = %socket, version, "serving");
     if let Some(ready) = ready {
-        ready();
+        ready.await;
     }
 }
 

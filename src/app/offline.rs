@@ -1,13 +1,18 @@
-//! The table as it would be, for commands that are given while no daemon runs.
+//! What commands do that are given while no daemon runs: the table as it would be, and the store opened for a moment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Shared, StartError, background};
+use super::{CLOSE_STORE, Shared, StartError, background};
+use crate::auth::key::request::KeyRequest;
+use crate::auth::key::{IssueError, Issued, issue};
 use crate::config::Config;
 use crate::registry::report::{RoutesReport, rejected_of};
 use crate::route::explain::{Explanation, NotUrl, explain};
+use crate::store::Store;
+use crate::store::embedded::Embedded;
 use crate::telemetry::AccessLog;
+use crate::telemetry::metrics::Metrics;
 
 /// How long sources and names may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,4 +65,31 @@ impl Offline {
     pub fn explain(&self, url: &str) -> Result<Explanation, NotUrl> {
         explain(url, &self.shared.publisher.routes.load(), &rejected_of(&self.shared.registry.merged()))
     }
+}
+
+/// Why there is no new key.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant is the error of the part it names")]
+pub enum NotIssued {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+}
+
+/// Makes a key in the store, which no daemon may have open.
+///
+/// # Errors
+/// [`NotIssued`].
+pub fn issue_key(config: &Config, request: KeyRequest) -> Result<Issued, NotIssued> {
+    let metrics = Arc::new(Metrics::new().map_err(StartError::from)?);
+    let store = Embedded::open(&config.store, metrics).map_err(StartError::from)?;
+    let runtime = background::runtime().map_err(StartError::System)?;
+    let issued = runtime.block_on(async {
+        let issued = issue(&store, request).await;
+        // What was answered is on the disk, closed or not.
+        tokio::time::timeout(CLOSE_STORE, store.close()).await.ok();
+        issued
+    });
+    Ok(issued?)
 }

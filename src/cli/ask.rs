@@ -11,6 +11,17 @@ use super::output::{chain, complain};
 /// A daemon that lives answers far sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What commands that show something do when no daemon answers.
+pub(super) const CONFIGURED: &str = "this is what the configuration says";
+
+/// What a daemon is asked.
+pub(super) enum Question<'q> {
+    /// To show what is at this path.
+    Get(&'q str),
+    /// To do what is at this path, with this JSON.
+    Post(&'q str, Vec<u8>),
+}
+
 /// What came of a question.
 pub(super) enum Asked<T> {
     /// The daemon's answer.
@@ -24,19 +35,23 @@ struct Refusal {
     message: String,
 }
 
-/// Asks `path` on the first of `sockets` that is answered. Says so on standard error when none is.
-pub(super) fn ask<T: DeserializeOwned>(sockets: &[PathBuf], path: &str) -> Result<Asked<T>, String> {
+/// Asks the first of `sockets` that is answered. When none is, says so on standard error, and what is done instead.
+pub(super) fn ask<T: DeserializeOwned>(
+    sockets: &[PathBuf],
+    question: &Question<'_>,
+    otherwise: &str,
+) -> Result<Asked<T>, String> {
     for socket in sockets {
-        if let Asked::Answer(answer) = ask_one(socket, path)? {
+        if let Asked::Answer(answer) = ask_one(socket, question)? {
             return Ok(Asked::Answer(answer));
         }
     }
     let tried: Vec<String> = sockets.iter().map(|socket| socket.display().to_string()).collect();
-    complain(&format!("no daemon answers on {}: this is what the configuration says", tried.join(" or ")));
+    complain(&format!("no daemon answers on {}: {otherwise}", tried.join(" or ")));
     Ok(Asked::NoDaemon)
 }
 
-fn ask_one<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Asked<T>, String> {
+fn ask_one<T: DeserializeOwned>(socket: &Path, question: &Question<'_>) -> Result<Asked<T>, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
@@ -50,7 +65,14 @@ fn ask_one<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Asked<T>, S
         let failed = |error: reqwest::Error| format!("{}: {}", socket.display(), chain(&error));
         let client =
             reqwest::Client::builder().no_proxy().unix_socket(socket).timeout(PATIENCE).build().map_err(failed)?;
-        let response = client.get(format!("http://admin{path}")).send().await.map_err(failed)?;
+        let request = match question {
+            Question::Get(path) => client.get(format!("http://admin{path}")),
+            Question::Post(path, body) => client
+                .post(format!("http://admin{path}"))
+                .header(http::header::CONTENT_TYPE, "application/json")
+                .body(body.clone()),
+        };
+        let response = request.send().await.map_err(failed)?;
         let succeeded = response.status().is_success();
         let body = response.bytes().await.map_err(failed)?;
         let parsed = |error: serde_json::Error| {

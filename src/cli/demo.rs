@@ -13,11 +13,15 @@ use serde_json::json;
 
 use super::{logging, output};
 use crate::app::{self, Hooks};
+use crate::auth::key::request::KeyRequest;
+use crate::auth::key::{Secret, issue};
 use crate::config::Config;
 use crate::listener::check_bind;
 
 /// Where metrics are, unless something else has the port.
 const METRICS_PORT: u16 = 9464;
+/// Whose tasks the demo's key opens.
+const CHITTY_ID: &str = "demo";
 
 pub(super) fn run(port: u16) -> Result<(), String> {
     let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -42,9 +46,17 @@ pub(super) fn run(port: u16) -> Result<(), String> {
 
     let config = Config::load(&file).map_err(|error| output::chain(&error))?;
     let log = logging::start(&config.telemetry);
-    let guide = guide(gateway, metrics, folder.path());
+    let chitty_id = CHITTY_ID.parse().map_err(|error| format!("{CHITTY_ID}: {error}"))?;
+    let at = folder.path().to_owned();
     let hooks = Hooks {
-        ready: Some(Box::new(move || output::print(&guide))),
+        ready: Some(Box::new(move |store| {
+            Box::pin(async move {
+                match issue(&*store, KeyRequest::of(chitty_id)).await {
+                    Ok(issued) => output::print(&guide(gateway, metrics, &at, &issued.secret)),
+                    Err(error) => output::complain(&format!("no API key could be made: {}", output::chain(&error))),
+                }
+            })
+        })),
         last: Some(Box::new(move || {
             drop(samples);
             drop(log);
@@ -78,9 +90,10 @@ fn configuration(folder: &Path, gateway: SocketAddr, metrics: SocketAddr) -> Res
 }
 
 /// What to try, with the real ports.
-fn guide(gateway: SocketAddr, metrics: SocketAddr, folder: &Path) -> String {
+fn guide(gateway: SocketAddr, metrics: SocketAddr, folder: &Path, key: &Secret) -> String {
     let port = gateway.port();
     let folder = folder.display();
+    let key = key.expose();
     let program =
         std::env::current_exe().map_or_else(|_| "chittyconnect".to_owned(), |path| path.display().to_string());
     format!(
@@ -95,6 +108,10 @@ chittyconnect serves two sample services on http://{gateway}. Try, in another te
   curl http://id.localhost:{port}/
   # an answer that streams, an event every half second
   curl -N http://api.localhost:{port}/chittysync/events
+  # a task, kept by the gateway; the key was made for this run
+  curl -H 'Authorization: Bearer {key}' -d '{{\"title\": \"try it out\"}}' http://api.localhost:{port}/api/context/tasks
+  # all tasks of that key's session
+  curl -H 'Authorization: Bearer {key}' http://api.localhost:{port}/api/context/tasks
   # what the gateway counts
   curl http://{metrics}/metrics
   # why a URL goes where it goes

@@ -13,11 +13,12 @@ use crate::telemetry::access_log::Writer;
 /// person or a supervisor notices.
 const SETTLE: Duration = Duration::from_millis(30);
 
-/// Waits for the drain to begin and to end, then ends the process with `last` done.
+/// Waits for the drain to begin and to end and for `closing`, then ends the process with `last` done.
 pub async fn end_process(
     lifecycle: Lifecycle,
     in_flight: InFlight,
     grace_period: Duration,
+    closing: impl Future<Output = ()> + Send,
     access_log: Writer,
     last: impl FnOnce() + Send,
 ) -> ! {
@@ -31,6 +32,7 @@ pub async fn end_process(
         let requests = in_flight.count();
         tracing::warn!(requests, ?grace_period, "the grace period is over: requests in flight are cut off");
     }
+    closing.await;
     end_now(access_log, last)
 }
 

@@ -1,0 +1,195 @@
+//! Who may ask what: every request passes here before any handler.
+//!
+//! What an operation needs is read from the document that describes it, so what is documented is what is enforced: an
+//! operation without `security` is public, one with `security(("apiKey" = ["context:read"]))` needs that scope. Under
+//! `/api` everything else needs a key too, so that without one nobody learns what is there.
+
+use std::collections::HashMap;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::{OpenApi, SecurityRequirement};
+
+use super::ApiState;
+use crate::auth::{Principal, key};
+use crate::model::key::Scope;
+use crate::problem::Problem;
+
+/// The name of the scheme that handlers declare.
+pub(super) const SCHEME: &str = "apiKey";
+/// Where a client may say whom it speaks for (CONTRACT.md §6).
+const CHITTY_ID: HeaderName = HeaderName::from_static("x-chittyid");
+
+/// What an operation asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing: it is public.
+    Nothing,
+    /// A key.
+    Key,
+    /// A key with this scope.
+    Scope(Scope),
+}
+
+/// What each operation needs, by its path as it is routed.
+#[derive(Debug)]
+pub(super) struct Access(HashMap<String, Vec<(Method, Need)>>);
+
+impl Access {
+    /// Reads it from the description of the endpoints.
+    pub(super) fn of(document: &OpenApi) -> Self {
+        let needs = |item: &PathItem| operations(item).map(|(method, found)| (method, need_of(found))).collect();
+        Self(document.paths.paths.iter().map(|(path, item)| (path.clone(), needs(item))).collect())
+    }
+
+    /// What a request needs. `matched` is the path of the route that it reaches, if there is one.
+    fn need(&self, matched: Option<&str>, path: &str, method: &Method) -> Need {
+        let Some(matched) = matched else {
+            let under_api = path.strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            return if under_api { Need::Key } else { Need::Nothing };
+        };
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let needs = self.0.get(matched).map(Vec::as_slice).unwrap_or_default();
+        let public = || !needs.is_empty() && needs.iter().all(|(_, need)| *need == Need::Nothing);
+        match needs.iter().find(|(own, _)| own == method) {
+            Some((_, need)) => *need,
+            // It will be 405, once the caller may know that there is something.
+            None if public() => Need::Nothing,
+            None => Need::Key,
+        }
+    }
+}
+
+/// The operations of one path.
+pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
+    let all = [
+        (Method::GET, &item.get),
+        (Method::PUT, &item.put),
+        (Method::POST, &item.post),
+        (Method::DELETE, &item.delete),
+        (Method::OPTIONS, &item.options),
+        (Method::HEAD, &item.head),
+        (Method::PATCH, &item.patch),
+        (Method::TRACE, &item.trace),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}
+
+/// A word that is no scope is one that only an admin has.
+fn need_of(operation: &Operation) -> Need {
+    let Some(requirement) = operation.security.iter().flatten().next() else { return Need::Nothing };
+    match scopes_of(requirement).first() {
+        Some(word) => Need::Scope(word.parse().unwrap_or(Scope::Admin)),
+        None => Need::Key,
+    }
+}
+
+/// The scopes of a requirement, which the library shows only serialised.
+pub(super) fn scopes_of(requirement: &SecurityRequirement) -> Vec<String> {
+    let requirement = serde_json::to_value(requirement).unwrap_or_default();
+    serde_json::from_value(requirement[SCHEME].clone()).unwrap_or_default()
+}
+
+/// Lets a request through to its handler, with its [`Principal`], or answers in its place.
+pub(super) async fn check(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>();
+    let need = state.access.need(matched.map(MatchedPath::as_str), request.uri().path(), request.method());
+    let scope = match need {
+        Need::Nothing => return next.run(request).await,
+        Need::Key => None,
+        Need::Scope(scope) => Some(scope),
+    };
+    match admit(&state, request.headers(), scope).await {
+        Err(problem) => problem.into_response(),
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            let mut response = next.run(request).await;
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+    }
+}
+
+async fn admit(state: &ApiState, headers: &HeaderMap, scope: Option<Scope>) -> Result<Principal, Problem> {
+    let caller = key::authenticate(&*state.store, headers, &state.auth_header)
+        .await
+        .map_err(|error| Problem::unauthenticated(&error, &state.auth_header))?;
+    let mut stated = headers.get_all(CHITTY_ID).iter().filter(|stated| !stated.is_empty());
+    if stated.any(|stated| stated.as_bytes() != caller.chitty_id.as_str().as_bytes()) {
+        return Err(Problem::another_chitty_id("the header X-ChittyID", &caller));
+    }
+    match scope {
+        Some(scope) if !caller.has(scope) => Err(Problem::lacks_scope(&caller, scope)),
+        _ => Ok(caller),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::described;
+
+    fn access() -> Access {
+        Access::of(&described())
+    }
+
+    #[test]
+    fn exactly_these_operations_are_public() {
+        let access = access();
+        let mut public: Vec<String> = Vec::new();
+        for (path, needs) in &access.0 {
+            let open = needs.iter().filter(|(_, need)| *need == Need::Nothing);
+            public.extend(open.map(|(method, _)| format!("{method} {path}")));
+        }
+        public.sort();
+        let expected = [
+            "GET /",
+            "GET /.well-known/chitty.json",
+            "GET /.well-known/mcp.json",
+            "GET /api/health",
+            "GET /api/v1/status",
+            "GET /health",
+            "GET /mcp/manifest",
+            "GET /openapi.json",
+        ];
+        assert_eq!(public, expected);
+    }
+
+    #[test]
+    fn every_scope_that_is_documented_is_one() {
+        for (path, item) in &described().paths.paths {
+            for (method, operation) in operations(item) {
+                for requirement in operation.security.iter().flatten() {
+                    let scopes = scopes_of(requirement);
+                    assert!(scopes.len() <= 1, "{method} {path}");
+                    assert!(scopes.iter().all(|scope| scope.parse::<Scope>().is_ok()), "{method} {path}: {scopes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_request_needs() {
+        let access = access();
+        let tasks = Some("/api/context/tasks");
+        for (matched, path, method, need) in [
+            (tasks, "/api/context/tasks", Method::GET, Need::Scope(Scope::ContextRead)),
+            (tasks, "/api/context/tasks", Method::HEAD, Need::Scope(Scope::ContextRead)),
+            (tasks, "/api/context/tasks", Method::POST, Need::Scope(Scope::ContextWrite)),
+            (tasks, "/api/context/tasks", Method::PUT, Need::Key),
+            (Some("/api/health"), "/api/health", Method::HEAD, Need::Nothing),
+            (Some("/api/health"), "/api/health", Method::POST, Need::Nothing),
+            (Some("/undocumented"), "/undocumented", Method::GET, Need::Key),
+            (None, "/api", Method::GET, Need::Key),
+            (None, "/api/", Method::GET, Need::Key),
+            (None, "/api/nope", Method::GET, Need::Key),
+            (None, "/apis", Method::GET, Need::Nothing),
+            (None, "/nope", Method::GET, Need::Nothing),
+        ] {
+            assert_eq!(access.need(matched, path, &method), need, "{method} {path}");
+        }
+    }
+}

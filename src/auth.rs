@@ -1,0 +1,85 @@
+//! Who is calling: what a presented credential says of it.
+//!
+//! Knows keys and what they open; knows nothing of requests beyond their header, and of answers nothing.
+
+pub mod key;
+
+use crate::model::id::{ChittyId, KeyId, SessionId};
+use crate::model::key::{Key, Scope};
+use crate::model::time::Time;
+use crate::store::StoreError;
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The tenant: everything it sees and makes is this tenant's.
+    pub chitty_id: ChittyId,
+    /// The session of requests that name none.
+    pub session_id: SessionId,
+    /// The key it came with.
+    pub key_id: KeyId,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// For people; may be empty.
+    pub name: String,
+}
+
+impl Principal {
+    /// Whether it may do what `scope` stands for.
+    #[must_use]
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|own| own.implies(scope))
+    }
+}
+
+impl From<&Key> for Principal {
+    fn from(key: &Key) -> Self {
+        Self {
+            chitty_id: key.chitty_id.clone(),
+            session_id: key.session_id.clone(),
+            key_id: key.id.clone(),
+            scopes: key.scopes.clone(),
+            name: key.name.clone(),
+        }
+    }
+}
+
+/// Why nobody is let in.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AuthError {
+    /// No key was presented.
+    #[error("no API key was presented")]
+    Missing,
+    /// There is no such key.
+    #[error("this API key is not known")]
+    Unknown,
+    /// The key is not let in, or never again.
+    #[error("this API key has been switched off")]
+    Inactive,
+    /// The key has ended.
+    #[error("this API key ended at {0}")]
+    Expired(Time),
+    /// The keys cannot be looked at.
+    #[error("API keys cannot be checked at the moment")]
+    Unavailable(#[source] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_may_do_what_its_scopes_imply() {
+        let principal = |scopes: &[Scope]| Principal {
+            chitty_id: "alice".parse().unwrap(),
+            session_id: "s".parse().unwrap(),
+            key_id: "k".parse().unwrap(),
+            scopes: scopes.to_vec(),
+            name: String::new(),
+        };
+        let writer = principal(&[Scope::ContextWrite]);
+        assert!(writer.has(Scope::ContextRead) && writer.has(Scope::ContextWrite) && !writer.has(Scope::FilesRead));
+        assert!(principal(&[Scope::McpCall, Scope::Admin]).has(Scope::FilesWrite));
+        assert!(!principal(&[]).has(Scope::ContextRead));
+    }
+}

@@ -1,0 +1,253 @@
+//! API keys: 256 random bits, shown once, kept as their SHA-256 (DESIGN.md, "Who is calling").
+//!
+//! A presented key is only ever hashed: no comparison sees it, and no log.
+
+pub mod request;
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, header};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{AuthError, Principal};
+use crate::model::id::{ChittyId, IdError, KeyId, SessionId};
+use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
+use crate::model::time::Time;
+use crate::store::{Store, StoreError};
+use request::KeyRequest;
+
+/// What every key begins with.
+const PREFIX: &str = "chitty_";
+/// Random bytes of a key.
+const RANDOM_BYTES: usize = 32;
+/// Bytes of a key's hash that its id is made of: 64 bits, so that no two keys of a store ever share one.
+const ID_BYTES: usize = 8;
+
+/// A whole key, for the one who asked for it. `Debug` prints nothing of it; serialising it hands it out.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The key itself, to be shown once.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A new key: the only moment at which it is whole.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The key.
+    pub secret: Secret,
+    /// What is kept of it.
+    pub key: Key,
+}
+
+/// Why there is no new key.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The operating system gives no random numbers.
+    #[error("the operating system gives no random numbers")]
+    Random(#[source] rand::rand_core::OsError),
+    /// The key's own id is none, which its digits rule out.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The store does not keep it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the one who asked for a key is told, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields of Key")]
+pub struct KeyReport {
+    pub key: Secret,
+    pub id: KeyId,
+    pub chitty_id: ChittyId,
+    pub session_id: SessionId,
+    pub name: String,
+    pub scopes: Vec<Scope>,
+    /// RFC 3339, milliseconds, UTC.
+    pub created_at: String,
+    /// The same; `null` = never.
+    pub expires_at: Option<String>,
+}
+
+impl From<Issued> for KeyReport {
+    fn from(Issued { secret, key }: Issued) -> Self {
+        Self {
+            key: secret,
+            id: key.id,
+            chitty_id: key.chitty_id,
+            session_id: key.session_id,
+            name: key.name,
+            scopes: key.scopes,
+            created_at: key.created_at.to_string(),
+            expires_at: key.expires_at.map(|time| time.to_string()),
+        }
+    }
+}
+
+/// Finds out who sent `headers`. The key is in `own`, else in `Authorization: Bearer`; where there is the former, the
+/// latter is not looked at.
+///
+/// # Errors
+/// [`AuthError`].
+pub async fn authenticate(store: &dyn Store, headers: &HeaderMap, own: &HeaderName) -> Result<Principal, AuthError> {
+    let presented = presented(headers, own).ok_or(AuthError::Missing)?;
+    let found = store.key(&hash(presented)).await.map_err(AuthError::Unavailable)?;
+    admit(found, Time::now())
+}
+
+fn presented<'h>(headers: &'h HeaderMap, own: &HeaderName) -> Option<&'h [u8]> {
+    let key = match (headers.get(own), headers.get(header::AUTHORIZATION)) {
+        (Some(key), _) => key.as_bytes(),
+        (None, Some(credentials)) => {
+            let credentials = credentials.as_bytes();
+            let end = credentials.iter().position(|&byte| byte == b' ')?;
+            let (scheme, key) = credentials.split_at(end);
+            scheme.eq_ignore_ascii_case(b"bearer").then_some(key)?
+        }
+        (None, None) => return None,
+    };
+    let key = key.trim_ascii();
+    (!key.is_empty()).then_some(key)
+}
+
+fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
+    let key = found.ok_or(AuthError::Unknown)?;
+    match (key.status, key.expires_at) {
+        (KeyStatus::Inactive | KeyStatus::Revoked, _) => Err(AuthError::Inactive),
+        (KeyStatus::Active, Some(end)) if end <= now => Err(AuthError::Expired(end)),
+        (KeyStatus::Active, _) => Ok(Principal::from(&*key)),
+    }
+}
+
+/// Makes a key and has it kept.
+///
+/// # Errors
+/// [`IssueError`].
+pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, IssueError> {
+    let mut random = [0; RANDOM_BYTES];
+    OsRng.try_fill_bytes(&mut random).map_err(IssueError::Random)?;
+    let secret = Secret(format!("{PREFIX}{}", hex(&random)));
+    let hash = hash(secret.0.as_bytes());
+    let id: KeyId = hex(&hash.0[..ID_BYTES]).parse()?;
+    let session_id = match request.session_id {
+        Some(session_id) => session_id,
+        None => format!("key-{id}").parse()?,
+    };
+    let created_at = Time::now();
+    let key = Key {
+        hash,
+        id,
+        chitty_id: request.chitty_id,
+        session_id,
+        name: request.name.into(),
+        scopes: request.scopes,
+        rate_limit: None,
+        quota: None,
+        created_at,
+        expires_at: request.expires_in.map(|lifetime| created_at.after(lifetime.into())),
+        status: KeyStatus::Active,
+    };
+    store.create_key(key.clone()).await?;
+    Ok(Issued { secret, key })
+}
+
+fn hash(key: &[u8]) -> KeyHash {
+    KeyHash(Sha256::digest(key).into())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found_in(headers: &[(&str, &str)]) -> Option<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let found = presented(&map, &HeaderName::from_static("x-key"));
+        found.map(|key| String::from_utf8(key.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_key_is_taken_from_its_own_header_else_from_bearer() {
+        for (headers, key) in [
+            (&[("x-key", "a")][..], Some("a")),
+            (&[("authorization", "Bearer a")], Some("a")),
+            (&[("authorization", "bEARER   a ")], Some("a")),
+            (&[("x-key", "a"), ("authorization", "Bearer b")], Some("a")),
+            (&[("x-key", ""), ("authorization", "Bearer b")], None),
+            (&[("x-key", "")], None),
+            (&[("authorization", "Bearer")], None),
+            (&[("authorization", "Bearer ")], None),
+            (&[("authorization", "Basic a")], None),
+            (&[("authorization", "a")], None),
+            (&[("x-api-key", "a")], None),
+            (&[], None),
+        ] {
+            assert_eq!(found_in(headers).as_deref(), key, "{headers:?}");
+        }
+    }
+
+    fn key(status: KeyStatus, expires_at: Option<u64>) -> Arc<Key> {
+        Arc::new(Key {
+            hash: hash(b"k"),
+            id: "k".parse().unwrap(),
+            chitty_id: "alice".parse().unwrap(),
+            session_id: "s".parse().unwrap(),
+            name: String::new(),
+            scopes: vec![Scope::ContextRead],
+            rate_limit: None,
+            quota: None,
+            created_at: Time::from_millis(1),
+            expires_at: expires_at.map(Time::from_millis),
+            status,
+        })
+    }
+
+    #[test]
+    fn only_an_active_key_that_has_not_ended_is_let_in() {
+        let now = Time::from_millis(100);
+        assert!(matches!(admit(None, now), Err(AuthError::Unknown)));
+        for status in [KeyStatus::Inactive, KeyStatus::Revoked] {
+            assert!(matches!(admit(Some(key(status, Some(1))), now), Err(AuthError::Inactive)));
+        }
+        for end in [1, 100] {
+            let end_of = admit(Some(key(KeyStatus::Active, Some(end))), now);
+            assert!(matches!(end_of, Err(AuthError::Expired(at)) if at.as_millis() == end));
+        }
+        for end in [Some(101), None] {
+            assert_eq!(admit(Some(key(KeyStatus::Active, end)), now).unwrap().chitty_id.as_str(), "alice");
+        }
+    }
+
+    #[test]
+    fn nothing_shows_a_key_but_who_is_given_it() {
+        let secret = Secret("chitty_00".to_owned());
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"chitty_00\"");
+    }
+}

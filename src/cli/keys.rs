@@ -1,0 +1,109 @@
+//! `keys create`: an API key, by the running daemon, else written into the store itself.
+
+use clap::Subcommand;
+
+use super::ask::{Asked, Question, ask};
+use super::{Configured, Format, Output, output};
+use crate::app::offline;
+use crate::auth::key::KeyReport;
+use crate::auth::key::request::{KeyField, KeyMistake, KeyWords};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    /// Make an API key and print it, this once
+    Create {
+        #[command(flatten)]
+        key: NewKey,
+        #[command(flatten)]
+        configured: Configured,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// What the key is to be. Every value is read as text, so that all mistakes are said at once and in one form.
+#[derive(Debug, clap::Args)]
+pub(super) struct NewKey {
+    /// The tenant whose tasks, context and files it opens
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    chitty_id: String,
+    /// The session of requests that name none; default: one of the key's own
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    session: Option<String>,
+    /// What people call it
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    name: Option<String>,
+    /// What it may do; may be repeated; default context:write and files:write
+    #[arg(long, value_name = "SCOPE", allow_hyphen_values = true)]
+    scope: Vec<String>,
+    /// How long it lasts, such as 1h, 30days or 1year; default: for ever
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    expires: Option<String>,
+}
+
+impl From<NewKey> for KeyWords {
+    fn from(key: NewKey) -> Self {
+        Self {
+            chitty_id: key.chitty_id,
+            session_id: key.session,
+            name: key.name,
+            scopes: key.scope,
+            expires_in: key.expires,
+        }
+    }
+}
+
+pub(super) fn run(command: Keys) -> Result<(), String> {
+    match command {
+        Keys::Create { key, configured, output } => create(&key.into(), &configured, output.format),
+    }
+}
+
+fn create(words: &KeyWords, configured: &Configured, format: Format) -> Result<(), String> {
+    let request = words.read().map_err(|mistakes| lines(&mistakes))?;
+    let (file, config) = configured.load()?;
+    let body = serde_json::to_vec(words).map_err(|error| error.to_string())?;
+    let sockets = Configured::sockets(&file, &config);
+    let otherwise = "the key is written into the store itself";
+    let report = match ask::<KeyReport>(&sockets, &Question::Post("/keys", body), otherwise)? {
+        Asked::Answer(report) => report,
+        Asked::NoDaemon => offline::issue_key(&config, request).map_err(|error| output::chain(&error))?.into(),
+    };
+    match format {
+        Format::Json => output::print(&serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?),
+        Format::Text => {
+            output::print(report.key.expose());
+            output::complain(&about(&report));
+        }
+    }
+    Ok(())
+}
+
+fn lines(mistakes: &[KeyMistake]) -> String {
+    let line = |mistake: &KeyMistake| format!("{}: {}", flag(mistake.field), mistake.message);
+    mistakes.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn flag(field: KeyField) -> &'static str {
+    match field {
+        KeyField::ChittyId => "--chitty-id",
+        KeyField::SessionId => "--session",
+        KeyField::Name => "--name",
+        KeyField::Scopes => "--scope",
+        KeyField::ExpiresIn => "--expires",
+    }
+}
+
+/// What a person should know of a key beside the key itself.
+fn about(report: &KeyReport) -> String {
+    let scopes: Vec<&str> = report.scopes.iter().map(|scope| scope.as_str()).collect();
+    let until = report.expires_at.as_ref().map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
+    format!(
+        "key {} opens what belongs to {}, by default in the session {}\nit may do {}, {until}\nit is shown this once \
+         and kept nowhere: only its SHA-256 is stored",
+        report.id,
+        report.chitty_id,
+        report.session_id,
+        scopes.join(", "),
+    )
+}
