@@ -46,7 +46,7 @@ use publish::Publisher;
 const LEAST_IDLE_CONNECTIONS: usize = 512;
 /// What the store may take to close: many times what writing what is queued takes, and little to whoever waits for the
 /// process to end.
-const CLOSE_STORE: Duration = Duration::from_secs(5);
+const CLOSE_STORE: Duration = Duration::from_secs(30);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
