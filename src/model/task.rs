@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -181,14 +182,14 @@ impl Task {
         }
     }
 
-    /// The task with `patch` applied; `None` when that changes nothing. Times never go back: `updated_at` is at least
-    /// what it was.
+    /// The task with `patch` applied; `None` when that changes nothing. `updated_at` becomes later with every change, by
+    /// a millisecond where the clock does not say so: no two states of a task stand in the same place of a list.
     ///
     /// # Errors
     /// [`InvalidTransition`].
     pub fn patched(&self, patch: &TaskPatch, now: Time) -> Result<Option<Self>, InvalidTransition> {
         let mut task = self.clone();
-        let now = now.max(self.updated_at);
+        let now = now.max(self.updated_at.after(Duration::from_millis(1)));
         if let Some(to) = patch.status.filter(|to| *to != self.status) {
             if !self.status.may_become(to) {
                 return Err(InvalidTransition { from: self.status, to });
@@ -266,10 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn started_at_is_set_once_and_time_never_goes_back() {
+    fn started_at_is_set_once_and_every_change_is_later() {
         let begun = task().patched(&to(Status::InProgress), Time::from_millis(5)).unwrap().unwrap();
         let paused = begun.patched(&to(Status::Pending), Time::from_millis(3)).unwrap().unwrap();
-        assert_eq!(paused.updated_at, Time::from_millis(5));
+        assert_eq!(paused.updated_at, Time::from_millis(6));
         let again = paused.patched(&to(Status::InProgress), Time::from_millis(9)).unwrap().unwrap();
         assert_eq!(again.started_at, Some(Time::from_millis(5)));
         let named = TaskPatch { leave_started_at: true, ..to(Status::InProgress) };

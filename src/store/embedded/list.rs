@@ -15,6 +15,8 @@ use crate::store::{StoreError, TaskPage, TaskPosition, TaskQuery, key, value};
 
 /// Bytes of records in one page, about: what a client is sent at once.
 const PAGE_BYTES: usize = 4 << 20;
+/// Attempts at a page whose records move while they are read.
+const ATTEMPTS: usize = 100;
 /// Entries of an index looked at in one go.
 const STRIDE: usize = 64;
 
@@ -56,12 +58,25 @@ impl Growing {
 
 fn scan(kv: &dyn Kv, query: &TaskQuery) -> Result<TaskPage, StoreError> {
     let prefix = key::tasks(&query.chitty_id, &query.session_id);
-    let from = start(&prefix, query.after);
     let mut growing = Growing::new(query.limit);
+    let mut from = start(&prefix, query.after);
+    for _ in 0..ATTEMPTS {
+        if scan_on(kv, &prefix, &from, &mut growing)? {
+            return Ok(growing.page);
+        }
+        // The record of a long task was moved while it was read; on from the last one that was whole.
+        if let Some(last) = growing.page.tasks.last() {
+            from = start(&prefix, Some(last.position()));
+        }
+    }
+    Err(unreadable(RecordError::Damaged))
+}
+
+/// Adds tasks from `from` on. Whether that came to an end; if not, a record was not whole.
+fn scan_on(kv: &dyn Kv, prefix: &[u8], from: &Bound<Vec<u8>>, growing: &mut Growing) -> Result<bool, StoreError> {
     let mut damaged = None;
-    let range = (as_bound(&from), Bound::Unbounded);
-    let whole = value::scan(kv, range, &mut |key, record| {
-        if !key.starts_with(&prefix) {
+    let whole = value::scan(kv, (as_bound(from), Bound::Unbounded), &mut |key, record| {
+        if !key.starts_with(prefix) {
             return ControlFlow::Break(());
         }
         if growing.is_full() {
@@ -80,10 +95,7 @@ fn scan(kv: &dyn Kv, query: &TaskQuery) -> Result<TaskPage, StoreError> {
         }
     });
     let whole = whole.map_err(|error| unreachable_engine(&error))?;
-    match damaged.or(whole.err().map(|_| RecordError::Damaged)) {
-        Some(error) => Err(unreadable(error)),
-        None => Ok(growing.page),
-    }
+    damaged.map_or(Ok(whole.is_ok()), |error| Err(unreadable(error)))
 }
 
 /// What each condition's entries begin with.

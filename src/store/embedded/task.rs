@@ -110,20 +110,27 @@ pub(super) fn delete(
 
 /// One task.
 pub(super) fn find(kv: &dyn Kv, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
-    let get = |key: &[u8]| kv.get(key).map_err(|error| unreachable_engine(&error));
-    let read = |key: &[u8]| value::read(key, get, || unreadable(RecordError::Damaged));
-    // A change may move the record between the two looks; then its place is another one.
-    for _ in 0..8 {
-        let Some(place) = read(&key::task_place(owner, id))? else { return Ok(None) };
+    let mut before = None;
+    loop {
+        let Some(place) = read(kv, &key::task_place(owner, id))? else { return Ok(None) };
         let place: TaskPlaceRecord = decode(&place).map_err(unreadable)?;
-        let record = read(&key_at(owner, id, &place)?);
-        match record {
-            Ok(Some(record)) => return decode_task(&record).map(Some).map_err(unreadable),
-            Ok(None) => {}
-            Err(error) => return Err(error),
+        match read(kv, &key_at(owner, id, &place)?)? {
+            Some(record) => return decode_task(&record).map(Some).map_err(unreadable),
+            None if before.as_ref() == Some(&place) => return Err(unreadable(RecordError::Damaged)),
+            // A change has moved it between the two looks, or pulled its end away: it is in another place now.
+            None => before = Some(place),
         }
     }
-    Err(unreadable(RecordError::Damaged))
+}
+
+/// The value of `key`; `None` also when it is not whole, which it is not while it is being moved.
+fn read(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
+    match value::read(key, get, || None) {
+        Ok(value) => Ok(value),
+        Err(None) => Ok(None),
+        Err(Some(error)) => Err(error),
+    }
 }
 
 fn key_at(owner: &ChittyId, id: TaskId, place: &TaskPlaceRecord) -> Result<Vec<u8>, StoreError> {

@@ -279,3 +279,36 @@ async fn a_closed_store_refuses() {
     assert!(matches!(store.create_task(new_task("alice", "t"), None).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.list_tasks(all_of("alice")).await, Err(StoreError::Unavailable(_))));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_tasks_are_read_whole_while_they_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let alice = chitty("alice");
+    let patch = |number: usize| {
+        let letter = char::from(b'a' + u8::try_from(number % 26).unwrap());
+        TaskPatch { error: Some(Some(letter.to_string().repeat(16_000))), ..TaskPatch::default() }
+    };
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let id = store.create_task(new_task("alice", &number.to_string()), None).await.unwrap().task_id;
+        store.update_task(&alice, id, patch(number), Expected::Any, None).await.unwrap();
+        ids.push(id);
+    }
+    let writer = {
+        let (store, alice, ids) = (Arc::clone(&store), alice.clone(), ids.clone());
+        tokio::spawn(async move {
+            for number in 0..400 {
+                store.update_task(&alice, ids[number % 5], patch(number), Expected::Any, None).await.unwrap();
+            }
+        })
+    };
+    while !writer.is_finished() {
+        for task in store.list_tasks(all_of("alice")).await.unwrap().tasks {
+            let error = task.error.unwrap();
+            assert!(error.len() == 16_000 && error.bytes().all(|byte| byte == error.as_bytes()[0]));
+        }
+        assert!(store.task(&alice, ids[0]).await.unwrap().is_some());
+    }
+    writer.await.unwrap();
+}
