@@ -147,7 +147,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     }
     let via = Via::new(&instance::open(&config.store.path)?);
     let (shared, log_writer) = Shared::new(config)?;
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(config.store.clone(), Arc::clone(&shared.metrics))?);
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
 

@@ -4,7 +4,18 @@
 //! change that is not answered may or may not be there, but never in part. Everything belongs to one chitty id, and no
 //! method crosses from one to another.
 
+mod commit;
 pub mod embedded;
+mod engine;
+mod folder;
+mod key;
+pub mod kv;
+pub mod migration;
+mod value;
+mod witness;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -137,6 +148,14 @@ pub struct TaskQuery {
 pub struct TaskPosition {
     pub updated_at: Time,
     pub task_id: TaskId,
+}
+
+impl Task {
+    /// Where it stands in the order of lists.
+    #[must_use]
+    pub fn position(&self) -> TaskPosition {
+        TaskPosition { updated_at: self.updated_at, task_id: self.task_id }
+    }
 }
 
 /// Some tasks, and where the next ones begin.

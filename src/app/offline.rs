@@ -83,7 +83,7 @@ pub enum NotIssued {
 /// [`NotIssued`].
 pub fn issue_key(config: &Config, request: KeyRequest) -> Result<Issued, NotIssued> {
     let metrics = Arc::new(Metrics::new().map_err(StartError::from)?);
-    let store = Embedded::open(config.store.clone(), metrics).map_err(StartError::from)?;
+    let store = Embedded::open(&config.store, metrics).map_err(StartError::from)?;
     let runtime = background::runtime().map_err(StartError::System)?;
     let issued = runtime.block_on(async {
         let issued = issue(&store, request).await;

@@ -1,91 +1,170 @@
-//! A store in memory, until the embedded engine is there.
+//! The embedded store: one engine in one folder of one process.
+//!
+//! Changes go to the one writer (`super::commit`); reads go to the engine itself, on threads that may wait for a disk, so
+//! that a disk which hangs holds up nobody who is only proxied. API keys are asked for with every request and are few, so
+//! all of them are kept in memory.
+
+mod api_key;
+mod list;
+mod once;
+mod task;
+mod verify;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
-use super::{Config, Expected, Once, Store, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskUpdated};
+use super::commit::{Committer, Shared, Transaction};
+use super::engine::{OpenKv, Opener};
+use super::kv::sled::SledKv;
+use super::kv::{Kv, KvError};
+use super::{Config, Durability, Expected, Once, Store, StoreError, TaskCreated, TaskPage, TaskQuery, TaskUpdated};
 use crate::model::id::{ChittyId, TaskId};
 use crate::model::key::{Key, KeyHash};
 use crate::model::task::{NewTask, Task, TaskPatch};
-use crate::model::time::Time;
+use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
-/// Why the store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("store.path: cannot be opened")]
-pub struct OpenError;
+pub use super::engine::OpenError;
+pub use verify::Report;
 
-#[derive(Default)]
-struct Inside {
-    tasks: HashMap<TaskId, Task>,
-    keys: HashMap<KeyHash, Arc<Key>>,
-    once: HashMap<(String, String), ([u8; 32], TaskCreated)>,
+/// Reads at once; more would only wait for each other.
+const READERS: usize = 64;
+/// How long a request waits for its turn to read, and for its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The engine's name in the witness.
+const SLED: &str = "sled";
+
+type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
+
+/// The embedded store.
+pub struct Embedded {
+    committer: Arc<Committer>,
+    shared: Arc<Shared>,
+    keys: Arc<Keys>,
+    readers: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
-/// The store.
-pub struct Embedded(Mutex<Inside>);
-
 impl Embedded {
-    /// Opens it.
+    /// Opens the store in `config.path`, or makes it where there is none. Blocks. On a disk without room the store is
+    /// there but in [trouble](Store::trouble), and gets going by itself.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub fn open(_: Config, _: Arc<Metrics>) -> Result<Self, OpenError> {
-        Ok(Self(Mutex::default()))
+    /// [`OpenError`], whose text is for the operator.
+    pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        let durability = config.durability;
+        let open_kv: OpenKv =
+            Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>));
+        Self::open_with(&config.path, durability, SLED, open_kv, metrics)
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn open_with(
+        path: &Path,
+        durability: Durability,
+        engine: &'static str,
+        open_kv: OpenKv,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
+        let opener = Opener::new(path, durability, engine, open_kv)?;
+        let shared = Arc::new(Shared::default());
+        let keys = Arc::new(Keys::default());
+        let loaded = Arc::clone(&keys);
+        let on_open = Box::new(move |kv: &dyn Kv| {
+            let all = api_key::load(kv).map_err(|error| OpenError::Keys { why: error.to_string() })?;
+            *loaded.write().unwrap_or_else(PoisonError::into_inner) = all;
+            Ok(())
+        });
+        let committer = Arc::new(Committer::start(opener, Arc::clone(&shared), Arc::clone(&metrics), on_open)?);
+        Ok(Self { committer, shared, keys, readers: Arc::new(Semaphore::new(READERS)), metrics })
+    }
+
+    /// Reads everything and checks that rows and indexes agree. Blocks, for as long as reading everything takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn verify(&self) -> Result<Report, StoreError> {
+        let kv = self.shared.kv()?;
+        verify::verify(&*kv)
+    }
+
+    /// Has the writer do `change`; the answer comes once it is durable.
+    async fn change<T, F>(&self, operation: &'static str, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let begun = Instant::now();
+        let answer = match self.committer.submit(change) {
+            Ok(answer) => match tokio::time::timeout(PATIENCE, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(StoreError::Unavailable("it is closed".into())),
+                Err(_) => Err(StoreError::Unavailable("the disk does not answer".into())),
+            },
+            Err(error) => Err(error),
+        };
+        self.measure(operation, begun, answer)
+    }
+
+    /// Reads on a thread that may wait.
+    async fn read<T, F>(&self, operation: &'static str, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
+    {
+        let begun = Instant::now();
+        let waited = tokio::time::timeout(PATIENCE, self.read_in_turn(read)).await;
+        let answer = waited.unwrap_or_else(|_| Err(StoreError::Unavailable("the disk does not answer".into())));
+        self.measure(operation, begun, answer)
+    }
+
+    async fn read_in_turn<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Kv) -> Result<T, StoreError> + Send + 'static,
+    {
+        let closed = || StoreError::Unavailable("it is closed".into());
+        let turn = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| closed())?;
+        let kv = self.shared.kv()?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let answer = read(&*kv);
+            drop(turn);
+            answer
+        });
+        reading.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn measure<T>(
+        &self,
+        operation: &'static str,
+        begun: Instant,
+        answer: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.metrics.store_operation(operation, begun.elapsed());
+        if let Err(StoreError::Unavailable(_)) = &answer {
+            self.metrics.store_failed(operation);
+        }
+        answer
     }
 }
 
 #[async_trait]
 impl Store for Embedded {
     async fn create_task(&self, new: NewTask, once: Option<Once>) -> Result<TaskCreated, StoreError> {
-        let mut inside = self.inside();
-        if let Some(once) = &once
-            && let Some((fingerprint, made)) = inside.once.get(&(once.key_id.to_string(), once.name.clone()))
-        {
-            return if *fingerprint == once.fingerprint { Ok(*made) } else { Err(StoreError::OnceReused) };
-        }
-        if let Some(parent) = new.parent_task_id {
-            let fits = |parent: &&Task| parent.chitty_id == new.chitty_id && parent.session_id == new.session_id;
-            inside.tasks.get(&parent).filter(fits).ok_or(StoreError::NoSuchParent)?;
-        }
-        let task = Task::create(new, TaskId::random(), Time::now());
-        let made = TaskCreated { task_id: task.task_id, created_at: task.created_at, version: 1 };
-        inside.tasks.insert(task.task_id, task);
-        if let Some(once) = once {
-            inside.once.insert((once.key_id.to_string(), once.name), (once.fingerprint, made));
-        }
-        Ok(made)
+        self.change("create_task", move |transaction| task::create(transaction, new, once.as_ref())).await
     }
 
     async fn task(&self, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
-        Ok(self.inside().tasks.get(&id).filter(|task| task.chitty_id == *owner).cloned())
+        let owner = owner.clone();
+        self.read("task", move |kv| task::find(kv, &owner, id)).await
     }
 
     async fn list_tasks(&self, query: TaskQuery) -> Result<TaskPage, StoreError> {
-        let position = |task: &Task| TaskPosition { updated_at: task.updated_at, task_id: task.task_id };
-        let order = |position: &TaskPosition| std::cmp::Reverse((position.updated_at, position.task_id));
-        let inside = self.inside();
-        let fits = |task: &&Task| {
-            task.chitty_id == query.chitty_id
-                && task.session_id == query.session_id
-                && query.status.is_none_or(|status| status == task.status)
-                && query.priority.is_none_or(|priority| priority == task.priority)
-                && query.parent_task_id.is_none_or(|parent| Some(parent) == task.parent_task_id)
-                && query.assigned_service.as_ref().is_none_or(|service| Some(service) == task.assigned_service.as_ref())
-                && query.after.as_ref().is_none_or(|after| order(&position(task)) > order(after))
-        };
-        let mut tasks: Vec<Task> = inside.tasks.values().filter(fits).cloned().collect();
-        tasks.sort_by_key(|task| order(&position(task)));
-        let more = tasks.len() > query.limit;
-        tasks.truncate(query.limit);
-        let next = tasks.last().filter(|_| more).map(position);
-        Ok(TaskPage { tasks, next })
+        self.read("list_tasks", move |kv| list::list(kv, &query)).await
     }
 
     async fn update_task(
@@ -94,43 +173,57 @@ impl Store for Embedded {
         id: TaskId,
         patch: TaskPatch,
         expected: Expected,
-        _: Option<Once>,
+        once: Option<Once>,
     ) -> Result<TaskUpdated, StoreError> {
-        let mut inside = self.inside();
-        let task = inside.tasks.get(&id).filter(|task| task.chitty_id == *owner).ok_or(StoreError::NoSuchTask)?;
-        expected.check(task.version)?;
-        let after = task.patched(&patch, Time::now())?.unwrap_or_else(|| task.clone());
-        let updated = TaskUpdated { updated_at: after.updated_at, version: after.version };
-        inside.tasks.insert(id, after);
-        Ok(updated)
+        let owner = owner.clone();
+        let change = move |transaction: &mut Transaction<'_>| {
+            task::update(transaction, &owner, id, &patch, &expected, once.as_ref())
+        };
+        self.change("update_task", change).await
     }
 
     async fn delete_task(&self, owner: &ChittyId, id: TaskId, expected: Expected) -> Result<usize, StoreError> {
-        let mut inside = self.inside();
-        let task = inside.tasks.get(&id).filter(|task| task.chitty_id == *owner).ok_or(StoreError::NoSuchTask)?;
-        expected.check(task.version)?;
-        let mut gone = vec![id];
-        let mut deleted = 0;
-        while let Some(id) = gone.pop() {
-            inside.tasks.remove(&id);
-            deleted += 1;
-            gone.extend(inside.tasks.values().filter(|task| task.parent_task_id == Some(id)).map(|task| task.task_id));
-        }
-        Ok(deleted)
+        let owner = owner.clone();
+        self.change("delete_task", move |transaction| task::delete(transaction, &owner, id, &expected)).await
     }
 
     async fn create_key(&self, key: Key) -> Result<(), StoreError> {
-        self.inside().keys.insert(key.hash, Arc::new(key));
+        let kept = key.clone();
+        let known = Arc::clone(&self.keys);
+        let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == key.id);
+        if taken {
+            return Err(StoreError::KeyExists);
+        }
+        self.change("create_key", move |transaction| api_key::create(transaction, &key)).await?;
+        known.write().unwrap_or_else(PoisonError::into_inner).insert(kept.hash, Arc::new(kept));
         Ok(())
     }
 
     async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError> {
-        Ok(self.inside().keys.get(hash).cloned())
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        match keys.get(hash) {
+            Some(key) => Ok(Some(Arc::clone(key))),
+            // None are known while the store has never been open.
+            None if keys.is_empty() => self.shared.kv().map(|_| None),
+            None => Ok(None),
+        }
     }
 
     fn trouble(&self) -> Option<Arc<str>> {
-        None
+        self.shared.trouble()
     }
 
-    async fn close(&self) {}
+    async fn close(&self) {
+        let committer = Arc::clone(&self.committer);
+        if tokio::task::spawn_blocking(move || committer.close()).await.is_err() {
+            tracing::error!("the store could not be closed");
+        }
+    }
+}
+
+/// The engine failed while it was read.
+fn unreachable_engine(error: &KvError) -> StoreError {
+    let why = describe(error);
+    tracing::error!("the store cannot be read: {why}");
+    StoreError::Unavailable(why.into())
 }

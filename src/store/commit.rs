@@ -1,0 +1,424 @@
+//! The one writer: it owns all changes.
+//!
+//! Whatever is queued when it looks is one group: each change checks its preconditions against the store and the group so
+//! far, then all of them become durable together, with one batch and one sync, and only then is anybody answered. A disk
+//! that fails stops it: what it holds is answered as not done, changes are refused, reads go on as far as the engine can,
+//! and it opens the engine anew until that succeeds.
+
+mod transaction;
+
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::StoreError;
+use super::engine::{OpenError, Opened, Opener};
+use super::folder::RESERVE;
+use super::key;
+use super::kv::{Kv, KvError};
+use super::migration::encode;
+use super::migration::m0001_context_sync::CommitRecord;
+use super::witness::Witness;
+use crate::model::time::Time;
+use crate::telemetry::describe;
+use crate::telemetry::metrics::Metrics;
+use transaction::Changes;
+pub(super) use transaction::{Transaction, unreadable};
+
+/// Changes that may wait; what comes on top is refused at once rather than kept waiting.
+const QUEUE: usize = 4096;
+/// Changes in one group: more would only keep the first one waiting.
+const GROUP: usize = 256;
+/// Bytes in one group, about.
+const GROUP_BYTES: usize = 4 << 20;
+/// Between two attempts to get going again.
+const RETRY: Duration = Duration::from_millis(500);
+/// A change that waits longer for the disk is trouble.
+const SLOW: Duration = Duration::from_secs(5);
+/// How long the end of the store waits for readers.
+const READERS: Duration = Duration::from_secs(2);
+
+/// What the writer shares with the readers.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// The engine; `None` while there is none.
+    kv: RwLock<Option<Arc<dyn Kv>>>,
+    trouble: Mutex<Option<Arc<str>>>,
+    /// When the group in progress went to the disk, in milliseconds since the epoch; 0 = none is.
+    writing_since: AtomicU64,
+}
+
+impl Shared {
+    /// The engine.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while there is none.
+    pub(super) fn kv(&self) -> Result<Arc<dyn Kv>, StoreError> {
+        let kv = self.kv.read().unwrap_or_else(PoisonError::into_inner).clone();
+        kv.ok_or_else(|| self.unavailable())
+    }
+
+    /// What is wrong, for the operator.
+    pub(super) fn trouble(&self) -> Option<Arc<str>> {
+        let known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.or_else(|| {
+            let since = self.writing_since.load(Ordering::Relaxed);
+            let waited = Time::now().as_millis().saturating_sub(since);
+            let slow = since > 0 && u128::from(waited) > SLOW.as_millis();
+            slow.then(|| format!("a change has been waiting for the disk for {} s", waited / 1000).into())
+        })
+    }
+
+    fn unavailable(&self) -> StoreError {
+        StoreError::Unavailable(self.trouble().unwrap_or_else(|| "it is closed".into()))
+    }
+
+    fn set_kv(&self, kv: Option<Arc<dyn Kv>>) -> Option<Arc<dyn Kv>> {
+        mem::replace(&mut *self.kv.write().unwrap_or_else(PoisonError::into_inner), kv)
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_deref() != trouble.as_deref() {
+            match &trouble {
+                Some(trouble) => tracing::error!("the store refuses changes: {trouble}"),
+                None => tracing::info!("the store takes changes again"),
+            }
+            *known = trouble.map(Into::into);
+        }
+    }
+}
+
+/// One change on its way.
+trait Job: Send {
+    /// Puts the change into `transaction`, or keeps why not. Whether there is anything to commit.
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
+    /// Tells who asked; `failed` = nothing of the group counts.
+    fn answer(self: Box<Self>, failed: Option<StoreError>);
+}
+
+struct Pending<T, F> {
+    change: Option<F>,
+    outcome: Option<Result<T, StoreError>>,
+    asked: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
+        let outcome = self.change.take().map(|change| change(transaction));
+        let done = matches!(outcome, Some(Ok(_)));
+        self.outcome = outcome;
+        done
+    }
+
+    fn answer(self: Box<Self>, failed: Option<StoreError>) {
+        let Self { outcome, asked, .. } = *self;
+        let closed = || Err(StoreError::Unavailable("it is closed".into()));
+        let outcome = failed.map_or_else(|| outcome.unwrap_or_else(closed), Err);
+        // Who asked may have gone.
+        asked.send(outcome).ok();
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close,
+}
+
+/// The way to the writer.
+pub(super) struct Committer {
+    jobs: SyncSender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer calls with an engine that has just been opened.
+pub(super) type OnOpen = Box<dyn Fn(&dyn Kv) -> Result<(), OpenError> + Send>;
+
+impl Committer {
+    /// Opens the store and starts the writer. On a disk without room it starts without an engine, and opens it as soon as
+    /// there is room.
+    pub(super) fn start(
+        opener: Opener,
+        shared: Arc<Shared>,
+        metrics: Arc<Metrics>,
+        on_open: OnOpen,
+    ) -> Result<Self, OpenError> {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let mut writer = Writer {
+            opener,
+            shared,
+            metrics,
+            on_open,
+            queue,
+            open: None,
+            failed: None,
+            hopeless: false,
+            tried: Instant::now(),
+            now: Time::from_millis(0),
+        };
+        match writer.open() {
+            Ok(()) => {}
+            Err(error @ OpenError::Full { .. }) => writer.fail(describe(&error)),
+            Err(error) => return Err(error),
+        }
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(OpenError::Thread)?;
+        Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues a change. Its answer comes once it is durable.
+    pub(super) fn submit<T, F>(&self, change: F) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (asked, answer) = oneshot::channel();
+        let job = Pending { change: Some(change), outcome: None, asked };
+        match self.jobs.try_send(Message::Job(Box::new(job))) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(StoreError::Unavailable("too many changes wait for the disk".into())),
+            Err(TrySendError::Disconnected(_)) => Err(StoreError::Unavailable("it is closed".into())),
+        }
+    }
+
+    /// Ends the writer once everything queued before is done. Blocks.
+    pub(super) fn close(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // It has ended already if nobody takes the message.
+            self.jobs.send(Message::Close).ok();
+            if thread.join().is_err() {
+                tracing::error!("the store's writer broke down");
+            }
+        }
+    }
+}
+
+struct Open {
+    kv: Arc<dyn Kv>,
+    commit: CommitRecord,
+    witness: Witness,
+}
+
+struct Writer {
+    opener: Opener,
+    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
+    on_open: OnOpen,
+    queue: Receiver<Message>,
+    open: Option<Open>,
+    /// Why nothing can be written with the engine as it is; `None` = it can.
+    failed: Option<String>,
+    /// Nothing that this process does will mend it.
+    hopeless: bool,
+    tried: Instant,
+    /// The clock of changes, which never goes back.
+    now: Time,
+}
+
+impl Writer {
+    fn open(&mut self) -> Result<(), OpenError> {
+        let Opened { kv, commit, witness } = self.opener.open()?;
+        (self.on_open)(&*kv)?;
+        let kv: Arc<dyn Kv> = kv.into();
+        self.shared.set_kv(Some(Arc::clone(&kv)));
+        self.open = Some(Open { kv, commit, witness });
+        self.failed = None;
+        Ok(())
+    }
+
+    fn run(mut self) {
+        loop {
+            let message = if self.failed.is_none() && self.shared.trouble().is_none() {
+                self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.queue.recv_timeout(RETRY)
+            };
+            match message {
+                Ok(Message::Job(job)) => {
+                    if self.take(job) {
+                        break;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.recover(),
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.end();
+    }
+
+    /// Commits `first` with everything queued behind it. Whether the end was among that.
+    fn take(&mut self, first: Box<dyn Job>) -> bool {
+        let mut group = vec![first];
+        let mut last = false;
+        while group.len() < GROUP && !last {
+            match self.queue.try_recv() {
+                Ok(Message::Job(job)) => group.push(job),
+                Ok(Message::Close) => last = true,
+                Err(_) => break,
+            }
+        }
+        if self.tried.elapsed() >= RETRY {
+            self.recover();
+        }
+        let refused = self.refusal();
+        match refused {
+            Some(refused) => {
+                for job in group {
+                    job.answer(Some(refused.clone()));
+                }
+            }
+            None => self.commit(group),
+        }
+        last
+    }
+
+    /// Why no change can be made at the moment.
+    fn refusal(&mut self) -> Option<StoreError> {
+        if self.failed.is_some() || self.open.is_none() {
+            return Some(self.shared.unavailable());
+        }
+        self.check_room();
+        self.shared.trouble().map(StoreError::Unavailable)
+    }
+
+    /// Notes whether there is room. Whether there is.
+    fn check_room(&self) -> bool {
+        // A disk that does not say how full it is will say so when it is written to.
+        let room = self.opener.folder.room().unwrap_or(u64::MAX);
+        let enough = room >= RESERVE;
+        let mebibytes = |bytes: u64| bytes >> 20;
+        self.shared.set_trouble((!enough).then(|| {
+            format!("the disk has {} MiB left; it needs {} MiB to go on", mebibytes(room), mebibytes(RESERVE))
+        }));
+        enough
+    }
+
+    fn commit(&mut self, group: Vec<Box<dyn Job>>) {
+        let Some(open) = &mut self.open else { return };
+        self.now = self.now.max(Time::now());
+        let mut changes = Changes::new(open.commit);
+        let mut group = group.into_iter();
+        let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(group.len());
+        let mut committed = 0;
+        let mut failure: Option<KvError> = None;
+        while failure.is_none() && changes.bytes() < GROUP_BYTES {
+            let Some(mut job) = group.next() else { break };
+            let mut transaction = Transaction::new(&*open.kv, &changes, self.now);
+            let succeeded = job.run(&mut transaction);
+            let (own, failed) = transaction.finish();
+            failure = failed;
+            if succeeded {
+                committed += usize::from(!own.is_empty());
+                changes.add(own);
+            }
+            done.push(job);
+        }
+        let outcome = match failure {
+            Some(error) => Err(describe(&error)),
+            None if committed == 0 => Ok(()),
+            None => {
+                self.shared.writing_since.store(Time::now().as_millis(), Ordering::Relaxed);
+                let written = write(open, changes);
+                self.shared.writing_since.store(0, Ordering::Relaxed);
+                self.metrics.store_committed(committed);
+                written
+            }
+        };
+        if let Err(error) = outcome {
+            self.metrics.store_failed("commit");
+            self.fail(error);
+            let refused = self.shared.unavailable();
+            for job in done.into_iter().chain(group) {
+                job.answer(Some(refused.clone()));
+            }
+            return;
+        }
+        for job in done {
+            job.answer(None);
+        }
+        let rest: Vec<_> = group.collect();
+        if !rest.is_empty() {
+            self.commit(rest);
+        }
+    }
+
+    fn fail(&mut self, why: String) {
+        self.shared.set_trouble(Some(why.clone()));
+        self.failed = Some(why);
+        self.tried = Instant::now();
+    }
+
+    /// Tries to get going again.
+    fn recover(&mut self) {
+        self.tried = Instant::now();
+        if self.failed.is_none() {
+            self.check_room();
+            return;
+        }
+        let room = self.opener.folder.room().unwrap_or(u64::MAX);
+        if self.hopeless || room < RESERVE {
+            return;
+        }
+        // From here on there is nothing to read either, until the engine is open again.
+        self.shared.set_kv(None);
+        if self.open.as_ref().is_some_and(|open| Arc::strong_count(&open.kv) > 1) {
+            // Somebody still reads; next time.
+            return;
+        }
+        self.open = None;
+        match self.open() {
+            Ok(()) => self.shared.set_trouble(None),
+            Err(error) => {
+                self.hopeless =
+                    !matches!(error, OpenError::Full { .. } | OpenError::Folder { .. } | OpenError::Engine { .. });
+                self.fail(describe(&error));
+            }
+        }
+    }
+
+    fn end(mut self) {
+        while let Ok(Message::Job(job)) = self.queue.try_recv() {
+            job.answer(Some(StoreError::Unavailable("it is closed".into())));
+        }
+        self.shared.set_kv(None);
+        let Some(Open { kv, witness, .. }) = self.open.take() else { return };
+        let begun = Instant::now();
+        while Arc::strong_count(&kv) > 1 && begun.elapsed() < READERS {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        let alone = Arc::strong_count(&kv) == 1;
+        drop(kv);
+        if self.failed.is_some() || !alone {
+            tracing::warn!("the store ends without a clean stop; it is checked at the next start");
+            return;
+        }
+        match witness.end(&self.opener.folder) {
+            Ok(()) => tracing::info!("the store is closed"),
+            Err(error) => {
+                tracing::warn!(%error, "the store's clean stop cannot be noted; it is checked at the next start");
+            }
+        }
+    }
+}
+
+/// Makes `changes` durable.
+fn write(open: &mut Open, changes: Changes) -> Result<(), String> {
+    let (mut batch, commit) = changes.into_batch();
+    batch.insert(key::COMMIT.to_vec(), Some(encode(&commit).map_err(|error| error.to_string())?));
+    open.kv.apply(batch).and_then(|()| open.kv.sync()).map_err(|error| describe(&error))?;
+    open.witness.acknowledge(commit.commit).map_err(|error| format!("the witness cannot be written: {error}"))?;
+    open.commit = commit;
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! One change as it is put together: it reads the store with the group so far laid over it, and writes into a batch of its
+//! own, which counts only if the change succeeds.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::event::Event;
+use crate::model::time::Time;
+use crate::store::kv::{Batch, Direction, Kv, KvError, Range};
+use crate::store::migration::m0001_context_sync::{CommitRecord, EventRecord};
+use crate::store::migration::{RecordError, decode, encode};
+use crate::store::{StoreError, key, value};
+
+/// What a group of changes does.
+#[derive(Debug)]
+pub(super) struct Changes {
+    batch: Batch,
+    commit: CommitRecord,
+    bytes: usize,
+}
+
+impl Changes {
+    /// Nothing yet, on top of `commit`.
+    pub(super) fn new(commit: CommitRecord) -> Self {
+        Self { batch: BTreeMap::new(), commit, bytes: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// Roughly what it writes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Lays `later` over this.
+    pub(super) fn add(&mut self, later: Changes) {
+        self.batch.extend(later.batch);
+        self.commit = later.commit;
+        self.bytes += later.bytes;
+    }
+
+    /// The batch, and the record that says so.
+    pub(super) fn into_batch(self) -> (Batch, CommitRecord) {
+        (self.batch, CommitRecord { commit: self.commit.commit + 1, ..self.commit })
+    }
+}
+
+/// One change. Every method fails with [`StoreError::Unavailable`] when the engine does; the writer then sees to it.
+pub(in crate::store) struct Transaction<'a> {
+    kv: &'a dyn Kv,
+    group: &'a Changes,
+    own: Changes,
+    failure: Option<KvError>,
+    now: Time,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(kv: &'a dyn Kv, group: &'a Changes, now: Time) -> Self {
+        Self { kv, group, own: Changes::new(group.commit), failure: None, now }
+    }
+
+    /// What it does, and how the engine failed, if it did.
+    pub(super) fn finish(self) -> (Changes, Option<KvError>) {
+        (self.own, self.failure)
+    }
+
+    /// The moment of this change; never before that of the one before it.
+    pub(in crate::store) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The record under `key`.
+    pub(in crate::store) fn record<T: DeserializeOwned>(&mut self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let value = value::read(key, |key| self.entry(key), damaged)?;
+        value.map(|value| decode(&value)).transpose().map_err(unreadable)
+    }
+
+    /// Puts a record where none is.
+    pub(in crate::store) fn insert<T: Serialize>(&mut self, key: &[u8], record: &T) -> Result<(), StoreError> {
+        let value = encode(record).map_err(unreadable)?;
+        for (key, entry) in value::entries(key, &value).ok_or_else(damaged)? {
+            self.put(key, entry)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an entry without a value where none is.
+    pub(in crate::store) fn insert_index(&mut self, key: Vec<u8>) -> Result<(), StoreError> {
+        self.put(key, Vec::new())
+    }
+
+    fn put(&mut self, key: Vec<u8>, entry: Vec<u8>) -> Result<(), StoreError> {
+        debug_assert!(self.entry(&key)?.is_none(), "an entry is put over another: {key:?}");
+        self.own.commit.entries += 1;
+        self.own.bytes += key.len() + entry.len();
+        self.own.batch.insert(key, Some(entry));
+        Ok(())
+    }
+
+    /// Removes what is under `key`, which is there.
+    pub(in crate::store) fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        let Some(entry) = self.entry(key)? else { return Err(damaged()) };
+        self.drop_entry(key.to_vec());
+        for number in 1..=value::continuations(&entry) {
+            self.drop_entry(value::continuation(key, number));
+        }
+        Ok(())
+    }
+
+    fn drop_entry(&mut self, key: Vec<u8>) {
+        self.own.commit.entries = self.own.commit.entries.saturating_sub(1);
+        self.own.bytes += key.len();
+        self.own.batch.insert(key, None);
+    }
+
+    /// Writes an event into the log. Its number.
+    pub(in crate::store) fn emit(&mut self, event: &Event) -> Result<u64, StoreError> {
+        self.own.commit.event += 1;
+        let number = self.own.commit.event;
+        let record =
+            EventRecord { name: event.name.clone(), at: event.at.as_millis(), body: event.body.text().to_owned() };
+        self.insert(&key::event(&event.chitty_id, &event.session_id, number), &record)?;
+        Ok(number)
+    }
+
+    /// The keys that begin with `prefix`, in order; `limit` at the most.
+    pub(in crate::store) fn keys_under(&mut self, prefix: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let range: Range<'_> = (Bound::Included(prefix), Bound::Unbounded);
+        let mut laid_over: BTreeMap<&[u8], bool> = BTreeMap::new();
+        for changes in [self.group, &self.own] {
+            let within = changes.batch.range::<[u8], _>(range).take_while(|(key, _)| key.starts_with(prefix));
+            laid_over.extend(within.map(|(key, entry)| (key.as_slice(), entry.is_some())));
+        }
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let removed = laid_over.values().filter(|kept| !**kept).count();
+        let scanned = self.kv.range(range, Direction::Forward, &mut |key, _| {
+            if !key.starts_with(prefix) || keys.len() >= limit + removed {
+                return ControlFlow::Break(());
+            }
+            keys.push(key.to_vec());
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = scanned {
+            return Err(fail(&mut self.failure, error));
+        }
+        keys.retain(|key| !laid_over.contains_key(key.as_slice()));
+        keys.extend(laid_over.into_iter().filter(|(_, kept)| *kept).map(|(key, _)| key.to_vec()));
+        keys.sort_unstable();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+
+    fn entry(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        for changes in [&self.own, self.group] {
+            if let Some(entry) = changes.batch.get(key) {
+                return Ok(entry.clone());
+            }
+        }
+        self.kv.get(key).map_err(|error| fail(&mut self.failure, error))
+    }
+}
+
+fn fail(failure: &mut Option<KvError>, error: KvError) -> StoreError {
+    let refused = StoreError::Unavailable(crate::telemetry::describe(&error).into());
+    *failure = Some(error);
+    refused
+}
+
+/// A record that is not as it was written: nobody's request can mend it, so it is for the log.
+pub(in crate::store) fn unreadable(error: RecordError) -> StoreError {
+    tracing::error!(%error, "a record of the store cannot be read");
+    StoreError::Unavailable(error.to_string().into())
+}
+
+fn damaged() -> StoreError {
+    unreadable(RecordError::Damaged)
+}

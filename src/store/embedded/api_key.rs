@@ -1,0 +1,82 @@
+//! API keys in the embedded store.
+
+use std::collections::HashMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use super::unreachable_engine;
+use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
+use crate::model::time::Time;
+use crate::store::commit::{Transaction, unreadable};
+use crate::store::kv::Kv;
+use crate::store::migration::m0001_context_sync::{KeyRecord, kind};
+use crate::store::migration::{RecordError, decode};
+use crate::store::{StoreError, key, value};
+
+const STATUSES: [KeyStatus; 3] = [KeyStatus::Active, KeyStatus::Inactive, KeyStatus::Revoked];
+
+/// Keeps a key.
+pub(super) fn create(transaction: &mut Transaction<'_>, new: &Key) -> Result<(), StoreError> {
+    let at = key::api_key(&new.chitty_id, &new.hash);
+    if transaction.record::<KeyRecord>(&at)?.is_some() {
+        return Err(StoreError::KeyExists);
+    }
+    transaction.insert(&at, &to_record(new))
+}
+
+/// All keys.
+pub(super) fn load(kv: &dyn Kv) -> Result<HashMap<KeyHash, Arc<Key>>, StoreError> {
+    let mut keys = HashMap::new();
+    let mut damaged = None;
+    let range = (Bound::Included(&[kind::KEY][..]), Bound::Excluded(&[kind::KEY + 1][..]));
+    let whole = value::scan(kv, range, &mut |at, record| match decode_key(at, record) {
+        Ok(key) => {
+            keys.insert(key.hash, Arc::new(key));
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            damaged = Some(error);
+            ControlFlow::Break(())
+        }
+    });
+    let whole = whole.map_err(|error| unreachable_engine(&error))?;
+    match damaged.or(whole.err().map(|_| RecordError::Damaged)) {
+        Some(error) => Err(unreadable(error)),
+        None => Ok(keys),
+    }
+}
+
+fn to_record(key: &Key) -> KeyRecord {
+    KeyRecord {
+        id: key.id.to_string(),
+        chitty_id: key.chitty_id.to_string(),
+        session_id: key.session_id.to_string(),
+        name: key.name.clone(),
+        scopes: key.scopes.iter().map(ToString::to_string).collect(),
+        rate_limit: key.rate_limit,
+        quota: key.quota,
+        created_at: key.created_at.as_millis(),
+        expires_at: key.expires_at.map(Time::as_millis),
+        status: key.status as u8,
+    }
+}
+
+/// The key whose record is under `at`.
+pub(super) fn decode_key(at: &[u8], record: &[u8]) -> Result<Key, RecordError> {
+    let record: KeyRecord = decode(record)?;
+    let damaged = || RecordError::Damaged;
+    let scopes: Result<Vec<Scope>, _> = record.scopes.iter().map(|word| word.parse()).collect();
+    Ok(Key {
+        hash: KeyHash(*at.last_chunk().ok_or_else(damaged)?),
+        id: record.id.parse().map_err(|_| damaged())?,
+        chitty_id: record.chitty_id.parse().map_err(|_| damaged())?,
+        session_id: record.session_id.parse().map_err(|_| damaged())?,
+        name: record.name,
+        scopes: scopes.map_err(|_| damaged())?,
+        rate_limit: record.rate_limit,
+        quota: record.quota,
+        created_at: Time::from_millis(record.created_at),
+        expires_at: record.expires_at.map(Time::from_millis),
+        status: *STATUSES.get(usize::from(record.status)).ok_or_else(damaged)?,
+    })
+}

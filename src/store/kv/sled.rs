@@ -1,0 +1,165 @@
+//! sled 0.34 as the engine.
+//!
+//! What its source and trials say, and what follows from it here:
+//! - `flush` is `sync_file_range`, so under `power_loss` an `fdatasync` on its log comes after it.
+//! - Only one thread flushes, and never with `flush_async`, which stalls for good when many call it.
+//! - An I/O error sticks to the handle; a waiter may then never be woken, unless another flush comes by: see `Nudge`.
+//! - A page above 128 KiB goes into a file of its own that is never synced. A leaf has up to 17 entries, so values are
+//!   kept small by whoever writes them (`super::super::value`).
+//! - An iterator that meets an error gives it again and again: the first one ends a scan here.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use sled::{Db, IVec, Tree};
+
+use super::{Batch, Direction, Kv, KvError, Range, Visit};
+use crate::store::Durability;
+
+/// The name of the one tree.
+const TREE: &str = "chittyconnect";
+/// sled's log, in its folder.
+const LOG: &str = "db";
+/// A flush that takes longer may wait for a wake-up that never comes.
+const NUDGE_AFTER: Duration = Duration::from_secs(1);
+
+/// An open sled.
+pub struct SledKv {
+    // First, so that it is gone before the engine is.
+    nudge: Nudge,
+    tree: Tree,
+    db: Db,
+    /// `None` under `process_crash`.
+    log: Option<File>,
+}
+
+impl SledKv {
+    /// Opens or makes it in `folder`.
+    ///
+    /// # Errors
+    /// [`KvError`]: locked, unreadable, damaged, full.
+    pub fn open(folder: &Path, durability: Durability) -> Result<Self, KvError> {
+        let opened = |error| failed("opening", error);
+        let db = sled::Config::new().path(folder).flush_every_ms(None).open().map_err(opened)?;
+        let tree = db.open_tree(TREE).map_err(opened)?;
+        let io = |source| KvError::new("opening", source);
+        let log = match durability {
+            Durability::PowerLoss => Some(File::open(folder.join(LOG)).map_err(io)?),
+            Durability::ProcessCrash => None,
+        };
+        let nudge = Nudge::start(db.clone()).map_err(io)?;
+        Ok(Self { nudge, tree, db, log })
+    }
+}
+
+impl Kv for SledKv {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        let value = self.tree.get(key).map_err(|error| failed("reading", error))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn range(&self, range: Range<'_>, direction: Direction, visit: &mut Visit<'_>) -> Result<(), KvError> {
+        let mut entries = self.tree.range::<&[u8], _>(range);
+        loop {
+            let next = match direction {
+                Direction::Forward => entries.next(),
+                Direction::Backward => entries.next_back(),
+            };
+            let Some(entry) = next else { return Ok(()) };
+            let (key, value): (IVec, IVec) = entry.map_err(|error| failed("reading", error))?;
+            if let ControlFlow::Break(()) = visit(&key, &value) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn apply(&self, batch: Batch) -> Result<(), KvError> {
+        let mut all = sled::Batch::default();
+        for (key, value) in batch {
+            match value {
+                Some(value) => all.insert(key, value),
+                None => all.remove(key),
+            }
+        }
+        self.tree.apply_batch(all).map_err(|error| failed("writing", error))
+    }
+
+    fn sync(&self) -> Result<(), KvError> {
+        let _watched = self.nudge.watch();
+        self.db.flush().map_err(|error| failed("flushing", error))?;
+        match &self.log {
+            Some(log) => log.sync_data().map_err(|source| KvError::new("flushing", source)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn failed(doing: &'static str, error: sled::Error) -> KvError {
+    let source = match error {
+        sled::Error::Io(source) => source,
+        other => io::Error::other(other.to_string()),
+    };
+    KvError::new(doing, source)
+}
+
+/// A thread that calls `flush` when another one takes too long: sled reports a failed write to its handle without waking
+/// who waits for it, and a second flush that finds the failure does.
+struct Nudge {
+    /// Counts beginnings and ends: odd while a flush is in progress.
+    turns: Arc<AtomicU64>,
+    stop: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A flush in progress.
+struct Watched<'a>(&'a AtomicU64);
+
+impl Nudge {
+    fn start(db: Db) -> io::Result<Self> {
+        let turns = Arc::new(AtomicU64::new(0));
+        let (stop, stopped) = mpsc::sync_channel(0);
+        let seen_by = Arc::clone(&turns);
+        let watch = move || {
+            let mut before = 0;
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(NUDGE_AFTER) {
+                let now = seen_by.load(Ordering::Relaxed);
+                if now % 2 == 1 && now == before {
+                    // Its error is the one that the flush in progress now returns.
+                    db.flush().ok();
+                }
+                before = now;
+            }
+        };
+        let thread = thread::Builder::new().name("store-nudge".to_owned()).spawn(watch)?;
+        Ok(Self { turns, stop: Some(stop), thread: Some(thread) })
+    }
+
+    fn watch(&self) -> Watched<'_> {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        Watched(&self.turns)
+    }
+}
+
+impl Drop for Nudge {
+    /// Waits for the thread: the engine can be opened again only when nobody has it open any more.
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say, and nothing to end by but its loop.
+            thread.join().ok();
+        }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}

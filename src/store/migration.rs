@@ -1,0 +1,49 @@
+//! The formats a store can be written in, and what is done about each (DESIGN.md, "The store").
+//!
+//! `serve` makes a store only where there is none. One that is older than this program's is for `migrate`; one that is
+//! newer is refused, for what this program wrote into it would be lost on those who wrote the rest.
+
+#[path = "../../migrations/embedded/m0001_context_sync.rs"]
+pub mod m0001_context_sync;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use m0001_context_sync as current;
+
+/// The format that this program writes.
+pub const FORMAT: u8 = current::FORMAT;
+
+/// A record cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It was written in a format that this program does not know.
+    #[error("a record is in format {0}, which this version does not know")]
+    Format(u8),
+    /// Its bytes are not a record.
+    #[error("a record is damaged")]
+    Damaged,
+}
+
+/// A record as it is stored: its format, then postcard.
+///
+/// # Errors
+/// When the record cannot be written, which its types rule out.
+pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, RecordError> {
+    postcard::to_extend(record, vec![FORMAT]).map_err(|_| RecordError::Damaged)
+}
+
+/// The inverse of [`encode`].
+///
+/// # Errors
+/// [`RecordError`].
+pub fn decode<T: DeserializeOwned>(stored: &[u8]) -> Result<T, RecordError> {
+    match stored.split_first() {
+        Some((&FORMAT, record)) => match postcard::take_from_bytes(record) {
+            Ok((record, [])) => Ok(record),
+            _ => Err(RecordError::Damaged),
+        },
+        Some((&format, _)) if format > FORMAT => Err(RecordError::Format(format)),
+        _ => Err(RecordError::Damaged),
+    }
+}

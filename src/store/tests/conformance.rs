@@ -1,0 +1,281 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{all_of, chitty, new_task, once, open, session};
+use crate::model::id::TaskId;
+use crate::model::json::Json;
+use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
+use crate::model::task::{NewTask, Priority, Status, TaskPatch};
+use crate::model::time::Time;
+use crate::store::embedded::Embedded;
+use crate::store::{Expected, Store, StoreError, TaskQuery};
+
+fn to(status: Status) -> TaskPatch {
+    TaskPatch { status: Some(status), ..TaskPatch::default() }
+}
+
+async fn titles(store: &Embedded, query: TaskQuery) -> Vec<String> {
+    store.list_tasks(query).await.unwrap().tasks.into_iter().map(|task| task.title).collect()
+}
+
+#[tokio::test]
+async fn what_was_made_is_there_after_the_store_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let large = NewTask {
+        description: Some("d".repeat(60_000)),
+        metadata: Some(Json::parse(format!("[\"{}\"]", "m".repeat(60_000))).unwrap()),
+        assigned_service: Some("chittyid".to_owned()),
+        ..new_task("alice", "large")
+    };
+    let made = store.create_task(large.clone(), None).await.unwrap();
+    let patch = TaskPatch { result: Some(Some(Json::parse("1e400".to_owned()).unwrap())), ..to(Status::InProgress) };
+    store.update_task(&chitty("alice"), made.task_id, patch, Expected::Any, None).await.unwrap();
+    let before = store.task(&chitty("alice"), made.task_id).await.unwrap().unwrap();
+    assert_eq!((before.description, before.version), (large.description, 2));
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+    store.close().await;
+
+    let store = open(folder.path());
+    let after = store.task(&chitty("alice"), made.task_id).await.unwrap().unwrap();
+    assert_eq!(after.result.unwrap().text(), "1e400");
+    assert_eq!(after.metadata, large.metadata);
+    assert_eq!(titles(&store, all_of("alice")).await, ["large"]);
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+#[tokio::test]
+async fn pages_meet_without_gap_or_overlap_whatever_the_conditions() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let parent = store.create_task(new_task("alice", "parent"), None).await.unwrap().task_id;
+    for number in 0..60 {
+        let new = NewTask {
+            priority: Priority::ALL[number % 4],
+            assigned_service: (number % 3 == 0).then(|| "x".to_owned()),
+            parent_task_id: (number % 5 == 0).then_some(parent),
+            description: (number % 7 == 0).then(|| "long".repeat(3000)),
+            ..new_task("alice", &number.to_string())
+        };
+        let made = store.create_task(new, None).await.unwrap();
+        if number % 2 == 0 {
+            store
+                .update_task(&chitty("alice"), made.task_id, to(Status::InProgress), Expected::Any, None)
+                .await
+                .unwrap();
+        }
+    }
+    let everything = store.list_tasks(all_of("alice")).await.unwrap().tasks;
+    assert_eq!(everything.len(), 61);
+    let order: Vec<_> = everything.iter().map(|task| (task.updated_at, task.task_id)).collect();
+    assert!(order.is_sorted_by(|a, b| a > b));
+    for status in [None, Some(Status::Pending), Some(Status::InProgress), Some(Status::Failed)] {
+        for priority in [None, Some(Priority::Low), Some(Priority::Urgent)] {
+            for service in [None, Some("x"), Some("y")] {
+                for below in [None, Some(parent), Some(TaskId::random())] {
+                    let query = TaskQuery {
+                        status,
+                        priority,
+                        assigned_service: service.map(str::to_owned),
+                        parent_task_id: below,
+                        limit: 7,
+                        ..all_of("alice")
+                    };
+                    let wanted: Vec<_> = everything
+                        .iter()
+                        .filter(|task| status.is_none_or(|status| task.status == status))
+                        .filter(|task| priority.is_none_or(|priority| task.priority == priority))
+                        .filter(|task| service.is_none_or(|service| task.assigned_service.as_deref() == Some(service)))
+                        .filter(|task| below.is_none_or(|below| task.parent_task_id == Some(below)))
+                        .cloned()
+                        .collect();
+                    let mut found = Vec::new();
+                    let mut next = None;
+                    loop {
+                        let page = store.list_tasks(TaskQuery { after: next, ..query.clone() }).await.unwrap();
+                        assert!(page.tasks.len() <= 7);
+                        found.extend(page.tasks);
+                        next = page.next;
+                        if next.is_none() {
+                            break;
+                        }
+                    }
+                    assert_eq!(found, wanted, "{query:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_where_it_gets_too_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for number in 0..80 {
+        let new = NewTask { description: Some("d".repeat(60_000)), ..new_task("alice", &number.to_string()) };
+        store.create_task(new, None).await.unwrap();
+    }
+    for status in [None, Some(Status::Pending)] {
+        let query = TaskQuery { status, ..all_of("alice") };
+        let page = store.list_tasks(query.clone()).await.unwrap();
+        assert!(page.tasks.len() < 80 && page.next.is_some(), "{}", page.tasks.len());
+        let rest = store.list_tasks(TaskQuery { after: page.next, ..query }).await.unwrap();
+        assert_eq!((page.tasks.len() + rest.tasks.len(), rest.next), (80, None));
+    }
+}
+
+#[tokio::test]
+async fn changes_keep_their_conditions() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let alice = chitty("alice");
+    let id = store.create_task(new_task("alice", "t"), None).await.unwrap().task_id;
+    let change = |patch, expected| store.update_task(&alice, id, patch, expected, None);
+    assert!(matches!(change(to(Status::Failed), Expected::OneOf(vec![2])).await, Err(StoreError::VersionMismatch(1))));
+    assert_eq!(change(to(Status::Completed), Expected::OneOf(vec![7, 1])).await.unwrap().version, 2);
+    assert!(matches!(change(to(Status::Pending), Expected::Any).await, Err(StoreError::InvalidTransition(_))));
+    let same = change(to(Status::Completed), Expected::Any).await.unwrap();
+    assert_eq!(same.version, 2);
+    assert_eq!(store.task(&alice, id).await.unwrap().unwrap().updated_at, same.updated_at);
+    assert!(matches!(
+        store.delete_task(&alice, id, Expected::OneOf(vec![1])).await,
+        Err(StoreError::VersionMismatch(2))
+    ));
+    assert_eq!(store.delete_task(&alice, id, Expected::Any).await.unwrap(), 1);
+    assert!(matches!(store.delete_task(&alice, id, Expected::Any).await, Err(StoreError::NoSuchTask)));
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let top = store.create_task(new_task("alice", "top"), None).await.unwrap().task_id;
+    let below = |parent| NewTask { parent_task_id: Some(parent), ..new_task("alice", "sub") };
+    let middle = store.create_task(below(top), None).await.unwrap().task_id;
+    for _ in 0..3 {
+        store.create_task(below(middle), None).await.unwrap();
+    }
+    let stranger = store.create_task(new_task("bob", "other"), None).await.unwrap().task_id;
+    for wrong in [stranger, TaskId::random()] {
+        assert!(matches!(store.create_task(below(wrong), None).await, Err(StoreError::NoSuchParent)));
+    }
+    let elsewhere = NewTask { session_id: session("s2"), ..below(top) };
+    assert!(matches!(store.create_task(elsewhere, None).await, Err(StoreError::NoSuchParent)));
+    assert_eq!(store.delete_task(&chitty("alice"), top, Expected::Any).await.unwrap(), 5);
+    assert_eq!(titles(&store, all_of("alice")).await, [""; 0]);
+    assert_eq!(titles(&store, all_of("bob")).await, ["other"]);
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+#[tokio::test]
+async fn another_tenants_tasks_do_not_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let id = store.create_task(new_task("alice", "secret"), None).await.unwrap().task_id;
+    for other in ["bob", "alic", "alicee", "Alice"] {
+        let owner = chitty(other);
+        assert_eq!(store.task(&owner, id).await.unwrap(), None);
+        assert_eq!(titles(&store, all_of(other)).await, [""; 0]);
+        let update = store.update_task(&owner, id, to(Status::Failed), Expected::Any, None).await;
+        assert!(matches!(update, Err(StoreError::NoSuchTask)));
+        assert!(matches!(store.delete_task(&owner, id, Expected::Any).await, Err(StoreError::NoSuchTask)));
+    }
+    assert_eq!(store.task(&chitty("alice"), id).await.unwrap().unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_is_done_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let racing: Vec<_> = (0..20)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.create_task(new_task("alice", "t"), Some(once("n", 1))).await.unwrap() })
+        })
+        .collect();
+    let mut made = Vec::new();
+    for one in racing {
+        made.push(one.await.unwrap());
+    }
+    assert!(made.iter().all(|answer| answer == &made[0]));
+    let other = store.create_task(new_task("alice", "t"), Some(once("n", 2))).await;
+    assert!(matches!(other, Err(StoreError::OnceReused)));
+    let alice = chitty("alice");
+    let again = || store.update_task(&alice, made[0].task_id, to(Status::Failed), Expected::Any, Some(once("u", 1)));
+    let first = again().await.unwrap();
+    assert_eq!(again().await.unwrap(), first);
+    store.create_task(new_task("bob", "t"), Some(once("n", 9))).await.unwrap();
+    assert_eq!(titles(&store, all_of("alice")).await, ["t"]);
+    store.close().await;
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.create_task(new_task("alice", "t"), Some(once("n", 1))).await.unwrap(), made[0]);
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+#[tokio::test]
+async fn changes_at_once_are_each_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for number in 0..25 {
+                    let made = store.create_task(new_task("alice", &format!("{writer}-{number}")), None).await.unwrap();
+                    let patch = to(Status::InProgress);
+                    store.update_task(&chitty("alice"), made.task_id, patch, Expected::Any, None).await.unwrap();
+                    if number % 5 == 0 {
+                        store.delete_task(&chitty("alice"), made.task_id, Expected::Any).await.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let found: BTreeSet<_> = titles(&store, all_of("alice")).await.into_iter().collect();
+    assert_eq!(found.len(), 8 * 20);
+    let report = store.verify().unwrap();
+    assert_eq!(report.findings, [""; 0]);
+    assert_eq!(report.entries[&'e'], 8 * (25 + 25 + 5));
+}
+
+#[tokio::test]
+async fn keys_are_found_by_their_hash_and_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let key = Key {
+        hash: KeyHash([7; 32]),
+        id: "abc".parse().unwrap(),
+        chitty_id: chitty("alice"),
+        session_id: session("key-abc"),
+        name: "laptop".to_owned(),
+        scopes: vec![Scope::ContextWrite, Scope::Admin],
+        rate_limit: Some(10),
+        quota: None,
+        created_at: Time::from_millis(5),
+        expires_at: Some(Time::from_millis(9)),
+        status: KeyStatus::Active,
+    };
+    assert!(store.key(&key.hash).await.unwrap().is_none());
+    store.create_key(key.clone()).await.unwrap();
+    assert!(matches!(store.create_key(key.clone()).await, Err(StoreError::KeyExists)));
+    assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), key);
+    store.close().await;
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), key);
+    assert!(store.key(&KeyHash([8; 32])).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.close().await;
+    assert!(matches!(store.create_task(new_task("alice", "t"), None).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.list_tasks(all_of("alice")).await, Err(StoreError::Unavailable(_))));
+}
