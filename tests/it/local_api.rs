@@ -279,7 +279,7 @@ fn under_api_nobody_learns_without_a_key_what_is_there() {
 fn the_description_names_the_configured_header() {
     let daemon = Daemon::builder().set("auth", "{header: X-Own-Key}").start();
     let document = daemon.get(CONNECT, "/openapi.json").json();
-    assert_eq!(document["components"]["securitySchemes"]["apiKey"]["name"], "x-own-key");
+    assert_eq!(document["components"]["securitySchemes"]["apiKey"]["name"], "X-Own-Key");
     let answer = daemon.ask(&Ask::get(CONNECT, "/api/context/tasks").header("X-Own-Key", "nonsense"));
     assert_eq!(answer.fate(), "401 Invalid API key");
 }
