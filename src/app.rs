@@ -44,9 +44,9 @@ use publish::Publisher;
 
 /// Upstream connections kept idle, where the configuration leaves it to us.
 const LEAST_IDLE_CONNECTIONS: usize = 512;
-/// What the store may take to close: many times what writing what is queued takes, and little to whoever waits for the
-/// process to end.
-const CLOSE_STORE: Duration = Duration::from_secs(5);
+/// What the store may take to close: reading its files for their checksums is most of it. The unit for systemd allows
+/// for this time.
+const CLOSE_STORE: Duration = Duration::from_secs(30);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
