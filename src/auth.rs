@@ -56,8 +56,8 @@ pub enum AuthError {
     /// The key is not let in, or never again.
     #[error("this API key has been switched off")]
     Inactive,
-    /// The key has ended.
-    #[error("this API key ended at {0}")]
+    /// The key was for a time, and that is over.
+    #[error("this API key expired at {0}")]
     Expired(Time),
     /// The keys cannot be looked at.
     #[error("API keys cannot be checked at the moment")]

@@ -159,6 +159,22 @@ mod tests {
     }
 
     #[test]
+    fn no_two_schemas_share_a_name() {
+        let document = described();
+        let schemas = &document.components.as_ref().unwrap().schemas;
+        let shown = |name: &str| serde_json::to_value(&schemas[name]).unwrap()["properties"].clone();
+        for (name, property) in [
+            ("Endpoints", "connect_base"),
+            ("GatewayPaths", "openapi"),
+            ("Capabilities", "services"),
+            ("McpCapabilities", "tools"),
+            ("Task", "metadata"),
+        ] {
+            assert!(shown(name).get(property).is_some(), "{name}: {}", shown(name));
+        }
+    }
+
+    #[test]
     fn every_scope_that_is_documented_is_one() {
         for (path, item) in &described().paths.paths {
             for (method, operation) in operations(item) {

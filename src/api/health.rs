@@ -12,6 +12,7 @@ use super::{ApiState, now};
 
 /// Paths under which the parts of this gateway are found; `null` = not served.
 #[derive(Serialize, ToSchema)]
+#[schema(as = GatewayPaths)]
 struct Endpoints {
     api: &'static str,
     tasks: &'static str,

@@ -22,6 +22,7 @@ pub(super) struct McpJson {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = McpCapabilities)]
 struct Capabilities {
     tools: Tools,
 }

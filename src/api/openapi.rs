@@ -16,10 +16,9 @@ use super::document::Document;
 use super::error::ErrorBody;
 use super::health::VERSION;
 use super::mcp::{Manifest, McpJson};
+use crate::auth::key::header_as_written;
 use crate::route;
 
-/// The header that clients of the original send, spelt as they do.
-const USUAL_HEADER: &str = "X-ChittyOS-API-Key";
 /// The other way to present a key.
 const BEARER: &str = "bearerAuth";
 /// The name of the schema that every error has.
@@ -50,8 +49,7 @@ impl Fixed {
             let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
             all.into_iter().flatten().for_each(complete);
         }
-        let name = Some(auth_header.as_str()).filter(|own| !own.eq_ignore_ascii_case(USUAL_HEADER));
-        let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(name.unwrap_or(USUAL_HEADER))));
+        let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header_as_written(auth_header))));
         let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
         let components = ComponentsBuilder::from(openapi.components.take().unwrap_or_default())
             .security_scheme(SCHEME, key)

@@ -40,7 +40,8 @@ type Answer = Result<Response, Problem>;
 type InPath = Result<Path<String>, PathRejection>;
 
 /// Makes a task, pending, in the key's session.
-#[utoipa::path(post, path = "/api/context/tasks", tag = "tasks", security(("apiKey" = ["context:write"])),
+#[utoipa::path(post, path = "/api/context/tasks", operation_id = "create_task", tag = "tasks",
+    security(("apiKey" = ["context:write"])),
     params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
         description = "1 to 255 visible ASCII characters; the same request again gets the same answer and makes nothing")),
     request_body = CreateTask,
@@ -68,7 +69,8 @@ async fn create_task(state: &ApiState, caller: Principal, request: Request) -> A
 }
 
 /// Lists tasks of a session, the last updated first. All filters hold; an empty one is none.
-#[utoipa::path(get, path = "/api/context/tasks", tag = "tasks", security(("apiKey" = ["context:read"])),
+#[utoipa::path(get, path = "/api/context/tasks", operation_id = "list_tasks", tag = "tasks",
+    security(("apiKey" = ["context:read"])),
     params(
         ("session_id" = Option<String>, Query, max_length = 128, description = "default: the key's session"),
         ("status" = Option<String>, Query, description = "pending, in_progress, completed, failed or cancelled"),
@@ -100,7 +102,8 @@ async fn list_tasks(state: &ApiState, caller: Principal, query: &str) -> Answer 
 }
 
 /// Shows a task.
-#[utoipa::path(get, path = "/api/context/tasks/{task_id}", tag = "tasks", security(("apiKey" = ["context:read"])),
+#[utoipa::path(get, path = "/api/context/tasks/{task_id}", operation_id = "get_task", tag = "tasks",
+    security(("apiKey" = ["context:read"])),
     params(
         ("task_id" = String, Path, format = "uuid"),
         ("If-None-Match" = Option<String>, Header, description = "versions that the client has"),
@@ -132,7 +135,8 @@ async fn get_task(state: &ApiState, caller: &Principal, id: InPath, headers: &He
 }
 
 /// Changes a task.
-#[utoipa::path(patch, path = "/api/context/tasks/{task_id}", tag = "tasks", security(("apiKey" = ["context:write"])),
+#[utoipa::path(patch, path = "/api/context/tasks/{task_id}", operation_id = "update_task", tag = "tasks",
+    security(("apiKey" = ["context:write"])),
     params(
         ("task_id" = String, Path, format = "uuid"),
         ("If-Match" = Option<String>, Header, description = "versions that the change is meant for"),
@@ -173,7 +177,8 @@ async fn update_task(state: &ApiState, caller: Principal, id: InPath, request: R
 }
 
 /// Deletes a task with its sub-tasks.
-#[utoipa::path(delete, path = "/api/context/tasks/{task_id}", tag = "tasks", security(("apiKey" = ["context:write"])),
+#[utoipa::path(delete, path = "/api/context/tasks/{task_id}", operation_id = "delete_task", tag = "tasks",
+    security(("apiKey" = ["context:write"])),
     params(
         ("task_id" = String, Path, format = "uuid"),
         ("If-Match" = Option<String>, Header, description = "versions that the change is meant for"),

@@ -20,6 +20,8 @@ use crate::model::time::Time;
 use crate::store::{Store, StoreError};
 use request::KeyRequest;
 
+/// The header that clients of the original send, spelt as they do.
+const USUAL_HEADER: &str = "X-ChittyOS-API-Key";
 /// What every key begins with.
 const PREFIX: &str = "chitty_";
 /// Random bytes of a key.
@@ -98,6 +100,19 @@ impl From<Issued> for KeyReport {
             expires_at: key.expires_at.map(|time| time.to_string()),
         }
     }
+}
+
+/// The name of a header that holds keys, as people write it: `X-ChittyOS-API-Key`, `X-Own-Key`.
+#[must_use]
+pub fn header_as_written(name: &HeaderName) -> String {
+    if name.as_str().eq_ignore_ascii_case(USUAL_HEADER) {
+        return USUAL_HEADER.to_owned();
+    }
+    let word = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + rest
+    };
+    name.as_str().split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
 /// Finds out who sent `headers`. The key is in `own`, else in `Authorization: Bearer`; where there is the former, the
@@ -241,6 +256,13 @@ mod tests {
         }
         for end in [Some(101), None] {
             assert_eq!(admit(Some(key(KeyStatus::Active, end)), now).unwrap().chitty_id.as_str(), "alice");
+        }
+    }
+
+    #[test]
+    fn a_header_is_written_as_people_do() {
+        for (name, written) in [("x-chittyos-api-key", USUAL_HEADER), ("x-own-key", "X-Own-Key"), ("-", "-")] {
+            assert_eq!(header_as_written(&HeaderName::from_static(name)), written);
         }
     }
 

@@ -3,7 +3,7 @@
 use http::{HeaderName, StatusCode};
 
 use super::{Problem, STORE_RETRY_AFTER};
-use crate::auth::key::IssueError;
+use crate::auth::key::{IssueError, header_as_written};
 use crate::auth::{AuthError, Principal};
 use crate::model::key::Scope;
 
@@ -21,7 +21,8 @@ impl Problem {
         };
         match error {
             AuthError::Missing => {
-                let message = format!("{message}; send one as `{own}: <key>` or `authorization: Bearer <key>`");
+                let own = header_as_written(own);
+                let message = format!("{message}; send one as `{own}: <key>` or `Authorization: Bearer <key>`");
                 refused("Missing API key", message)
             }
             AuthError::Unknown => refused("Invalid API key", message),

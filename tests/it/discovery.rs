@@ -71,6 +71,7 @@ fn the_document_has_every_key_of_the_contract() {
     ] {
         rows.holds(pointer, document.pointer(pointer).is_some(), &document);
     }
+    let tasks = format!("http://{CONNECT}:{}/api/context/tasks", daemon.port);
     for (pointer, value) in [
         ("/version", json!("1.0.0")),
         ("/ecosystem", json!("TestOS")),
@@ -79,10 +80,13 @@ fn the_document_has_every_key_of_the_contract() {
         ("/endpoints/register", json!("https://register.example")),
         ("/onboarding/device_code_flow", json!("https://auth.example/device")),
         ("/onboarding/docs", json!("https://docs.example")),
+        ("/capabilities/api/authentication", json!(["api_key", "bearer_token"])),
+        ("/context_sync/tasks/list", json!(tasks)),
+        ("/context_sync/tasks/create", json!(tasks)),
+        ("/context_sync/tasks/update", json!(format!("{tasks}/{{task_id}}"))),
         // not built yet: null, and counts are 0
         ("/endpoints/sse", Value::Null),
         ("/capabilities/mcp/tools_count", json!(0)),
-        ("/context_sync/tasks/list", Value::Null),
         ("/context_sync/files/presign", Value::Null),
     ] {
         // A configured URL may gain the slash that its parser adds.
@@ -142,7 +146,7 @@ fn a_public_url_is_shown_as_configured() {
 /// Every text in the document that is a URL, with where it stands.
 fn links(value: &Value, at: &str, found: &mut Vec<(String, Url)>) {
     match value {
-        Value::String(text) if text.starts_with("http") && !text.contains('{') => {
+        Value::String(text) if text.starts_with("http") && text.contains("://") && !text.contains('{') => {
             found.push((at.to_owned(), Url::parse(text).unwrap_or_else(|e| panic!("{at}: {text}: {e}"))));
         }
         Value::Array(list) => list.iter().enumerate().for_each(|(n, v)| links(v, &format!("{at}/{n}"), found)),

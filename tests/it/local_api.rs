@@ -68,17 +68,20 @@ fn openapi_is_3_1_0_and_describes_what_is_served() {
     assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
     let server = document["servers"][0]["url"].as_str().unwrap_or_default();
     assert!(server.contains(CONNECT), "servers: {}", document["servers"]);
-    let scheme = &document["components"]["securitySchemes"]["apiKey"];
+    let schemes = &document["components"]["securitySchemes"];
+    let scheme = &schemes["apiKey"];
     assert_eq!((&scheme["in"], &scheme["name"]), (&"header".into(), &"X-ChittyOS-API-Key".into()), "{scheme}");
+    assert_eq!((&schemes["bearerAuth"]["type"], &schemes["bearerAuth"]["scheme"]), (&"http".into(), &"bearer".into()));
     let paths = document["paths"].as_object().unwrap();
     let mut rows = Rows::new();
     for target in DOCUMENTS {
         rows.holds(format!("{target} is described"), paths.contains_key(target), paths.keys());
     }
     for (path, operations) in paths.iter().filter(|(path, _)| !path.contains('{')) {
-        if operations.get("get").is_some() {
+        if let Some(operation) = operations.get("get") {
             let status = daemon.get(CONNECT, path).status();
-            rows.holds(format!("{path} is served as described"), (200..400).contains(&status), status);
+            let fits = if operation.get("security").is_some() { status == 401 } else { (200..400).contains(&status) };
+            rows.holds(format!("{path} is served as described"), fits, status);
         }
     }
     rows.finish();
@@ -232,11 +235,9 @@ fn unknown_paths_and_slashes_too_many_are_a_json_404() {
     let mut rows = Rows::new();
     for target in [
         "/nope",
-        "/api",
-        "/api/nope",
+        "/apis",
         "/mcp/nope",
         "/health/",
-        "/api/health/",
         "/openapi.json/",
         "/.well-known/",
         "/.well-known/nope",
@@ -252,6 +253,35 @@ fn unknown_paths_and_slashes_too_many_are_a_json_404() {
         rows.eq(target, &Some("application/json"), &answer.header("content-type"));
     }
     rows.finish();
+}
+
+#[test]
+fn under_api_nobody_learns_without_a_key_what_is_there() {
+    let daemon = Daemon::builder().start();
+    let mut rows = Rows::new();
+    for (method, target) in [
+        ("GET", "/api"),
+        ("GET", "/api/nope"),
+        ("GET", "/api/health/"),
+        ("GET", "/api/context/tasks"),
+        ("GET", "/api/context/tasks/"),
+        ("PUT", "/api/context/tasks"),
+    ] {
+        let answer = daemon.ask(&Ask::new(method, CONNECT, target));
+        rows.eq(format!("{method} {target}"), &"401 Missing API key".to_owned(), &answer.fate());
+        let challenge = Some("Bearer realm=\"chittyconnect\"");
+        rows.eq(format!("{method} {target}"), &challenge, &answer.header("www-authenticate"));
+    }
+    rows.finish();
+}
+
+#[test]
+fn the_description_names_the_configured_header() {
+    let daemon = Daemon::builder().set("auth", "{header: X-Own-Key}").start();
+    let document = daemon.get(CONNECT, "/openapi.json").json();
+    assert_eq!(document["components"]["securitySchemes"]["apiKey"]["name"], "X-Own-Key");
+    let answer = daemon.ask(&Ask::get(CONNECT, "/api/context/tasks").header("X-Own-Key", "nonsense"));
+    assert_eq!(answer.fate(), "401 Invalid API key");
 }
 
 #[test]

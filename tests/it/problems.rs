@@ -48,7 +48,8 @@ fn every_problem_is_the_same_json_object() {
     for (host, target, status, word) in [
         ("nope.example", "/", 404, "unknown_host"),
         (CONNECT, "/nope/api/x", 404, "unknown_service"),
-        (CONNECT, "/api/nope", 404, "not_found"),
+        (CONNECT, "/mcp/nope", 404, "not_found"),
+        (CONNECT, "/api/nope", 401, "Missing API key"),
         (CONNECT, "/../x", 400, "bad_path"),
         ("svc.chitty.test", "/..%2fx", 400, "bad_path"),
         ("off.chitty.test", "/", 503, "service_disabled"),

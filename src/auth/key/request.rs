@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{ChittyId, SessionId};
-use crate::model::key::Scope;
+use crate::model::key::{SCOPES as SCOPE_WORDS, Scope};
 
 /// Longest name, in bytes.
 const MAX_NAME: usize = 128;
@@ -149,7 +149,10 @@ impl KeyWords {
                     let new: Vec<_> = meant.into_iter().filter(|scope| !scopes.contains(scope)).collect();
                     scopes.extend(new);
                 }
-                Err(error) => note(KeyField::Scopes, format!("found {error}")),
+                Err(_) => {
+                    let accepted = format!("{SCOPE_WORDS}, and read and write, which mean context and files");
+                    note(KeyField::Scopes, format!("found {word:?}; accepted: {accepted}"));
+                }
             }
         }
         let mut expires_in = None;
