@@ -22,8 +22,7 @@ use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
 /// How far the process is: what `/readyz` answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// Not listening yet.
     Starting,
@@ -55,7 +54,8 @@ pub type Explain = Arc<dyn Fn(&str) -> Result<Explanation, String> + Send + Sync
 
 #[derive(Serialize)]
 struct Readiness {
-    status: Life,
+    /// `starting`, `ready`, `draining`, or `no_store`: serving, but what is stored cannot be used or changed.
+    status: &'static str,
     degraded: Vec<String>,
 }
 
@@ -90,9 +90,12 @@ async fn metrics(State(state): State<AdminState>) -> Response {
 
 /// 200 while serving, degraded or not; 503 while starting and draining, and while the store cannot be used.
 async fn ready(State(state): State<AdminState>) -> Response {
-    let status = (state.life)();
-    let serves = status == Life::Ready && state.store.trouble().is_none();
-    let code = if serves { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (code, status) = match (state.life)() {
+        Life::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        Life::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        Life::Ready if state.store.trouble().is_some() => (StatusCode::SERVICE_UNAVAILABLE, "no_store"),
+        Life::Ready => (StatusCode::OK, "ready"),
+    };
     (code, axum::Json(Readiness { status, degraded: (state.degraded)() })).into_response()
 }
 

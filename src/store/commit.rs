@@ -404,7 +404,8 @@ impl Writer {
             tracing::warn!("the store ends without a clean stop; it is checked at the next start");
             return;
         }
-        match witness.end(&self.opener.folder) {
+        let ended = witness.end(&self.opener.folder).and_then(|()| self.opener.folder.hand_over());
+        match ended {
             Ok(()) => tracing::info!("the store is closed"),
             Err(error) => {
                 tracing::warn!(%error, "the store's clean stop cannot be noted; it is checked at the next start");

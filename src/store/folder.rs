@@ -1,7 +1,8 @@
 //! The store's folder: who has it, how much room is left on its disk, and copies of the engine's files.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,8 @@ impl Folder {
             let path = path.to_owned();
             move |error| FolderError::Io(path, error)
         };
-        fs::create_dir_all(path).map_err(failed(path))?;
+        // What is in it is the tenants', and nobody else's on this machine.
+        DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(failed(path))?;
         let lock_path = path.join(LOCK);
         let options = File::options().read(true).write(true).create(true).truncate(false).open(&lock_path);
         let mut lock = options.map_err(failed(&lock_path))?;
@@ -163,10 +165,31 @@ impl Folder {
         Ok(sums)
     }
 
+    /// Gives what another user than the folder's owner made in it to that owner: a command that root gives while the
+    /// daemon is stopped must leave nothing behind that the daemon cannot open.
+    pub(super) fn hand_over(&self) -> io::Result<()> {
+        let owner = fs::metadata(&self.path)?;
+        if rustix::process::geteuid().as_raw() == owner.uid() {
+            return Ok(());
+        }
+        hand_over(&self.path, (owner.uid(), owner.gid()))
+    }
+
     /// Makes names in the folder durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+}
+
+fn hand_over(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        lchown(entry.path(), Some(owner.0), Some(owner.1))?;
+        if entry.file_type()?.is_dir() {
+            hand_over(&entry.path(), owner)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
