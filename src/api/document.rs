@@ -22,7 +22,7 @@ impl Document {
     pub(super) fn of<T: Serialize>(value: &T) -> Self {
         // Only maps with keys that are no strings fail, and none of ours has them.
         let body = serde_json::to_vec(value).unwrap_or_default();
-        let etag = format!("\"{}\"", hex(&Sha256::digest(&body)[..16]));
+        let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..16]));
         Self { body: body.into(), etag: HeaderValue::from_str(&etag).unwrap_or(ANY_ORIGIN) }
     }
 
@@ -54,15 +54,6 @@ pub(super) fn fresh<T: Serialize>(value: &T) -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (headers, axum::Json(value)).into_response()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use std::fmt::Write as _;
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
 
 #[cfg(test)]

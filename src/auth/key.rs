@@ -4,7 +4,7 @@
 
 pub mod request;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, header};
@@ -157,9 +157,9 @@ fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
 pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, IssueError> {
     let mut random = [0; RANDOM_BYTES];
     OsRng.try_fill_bytes(&mut random).map_err(IssueError::Random)?;
-    let secret = Secret(format!("{PREFIX}{}", hex(&random)));
+    let secret = Secret(format!("{PREFIX}{}", hex::encode(random)));
     let hash = hash(secret.0.as_bytes());
-    let id: KeyId = hex(&hash.0[..ID_BYTES]).parse()?;
+    let id: KeyId = hex::encode(&hash.0[..ID_BYTES]).parse()?;
     let session_id = match request.session_id {
         Some(session_id) => session_id,
         None => format!("key-{id}").parse()?,
@@ -184,14 +184,6 @@ pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, Iss
 
 fn hash(key: &[u8]) -> KeyHash {
     KeyHash(Sha256::digest(key).into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
 
 #[cfg(test)]
