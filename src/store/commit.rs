@@ -329,10 +329,16 @@ impl Writer {
             Some(error) => Err(describe(&error)),
             None if committed == 0 => Ok(()),
             None => {
+                let effects = changes.take_effects();
                 self.shared.writing_since.store(Time::now().as_millis(), Ordering::Relaxed);
                 let written = write(open, changes);
                 self.shared.writing_since.store(0, Ordering::Relaxed);
                 self.metrics.store_committed(committed);
+                if written.is_ok() {
+                    for effect in effects {
+                        effect();
+                    }
+                }
                 written
             }
         };

@@ -188,15 +188,19 @@ impl Store for Embedded {
     }
 
     async fn create_key(&self, key: Key) -> Result<(), StoreError> {
-        let kept = key.clone();
         let known = Arc::clone(&self.keys);
-        let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == key.id);
-        if taken {
-            return Err(StoreError::KeyExists);
-        }
-        self.change("create_key", move |transaction| api_key::create(transaction, &key)).await?;
-        known.write().unwrap_or_else(PoisonError::into_inner).insert(kept.hash, Arc::new(kept));
-        Ok(())
+        let change = move |transaction: &mut Transaction<'_>| {
+            let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == key.id);
+            if taken {
+                return Err(StoreError::KeyExists);
+            }
+            api_key::create(transaction, &key)?;
+            transaction.once_durable(move || {
+                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, Arc::new(key));
+            });
+            Ok(())
+        };
+        self.change("create_key", change).await
     }
 
     async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError> {

@@ -14,18 +14,21 @@ use crate::store::migration::m0001_context_sync::{CommitRecord, EventRecord};
 use crate::store::migration::{RecordError, decode, encode};
 use crate::store::{StoreError, key, value};
 
+/// What is to be done in memory once a change is durable.
+type Effect = Box<dyn FnOnce() + Send>;
+
 /// What a group of changes does.
-#[derive(Debug)]
 pub(super) struct Changes {
     batch: Batch,
     commit: CommitRecord,
     bytes: usize,
+    effects: Vec<Effect>,
 }
 
 impl Changes {
     /// Nothing yet, on top of `commit`.
     pub(super) fn new(commit: CommitRecord) -> Self {
-        Self { batch: BTreeMap::new(), commit, bytes: 0 }
+        Self { batch: BTreeMap::new(), commit, bytes: 0, effects: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -42,6 +45,12 @@ impl Changes {
         self.batch.extend(later.batch);
         self.commit = later.commit;
         self.bytes += later.bytes;
+        self.effects.extend(later.effects);
+    }
+
+    /// What is to be done in memory once all of it is durable, in order.
+    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
     }
 
     /// The batch, and the record that says so.
@@ -116,6 +125,12 @@ impl<'a> Transaction<'a> {
         self.own.commit.entries = self.own.commit.entries.saturating_sub(1);
         self.own.bytes += key.len();
         self.own.batch.insert(key, None);
+    }
+
+    /// Has `effect` done once this change is durable, in the order of changes and whether or not anybody waits for the
+    /// answer: what is kept in memory of the store must not depend on a client's patience.
+    pub(in crate::store) fn once_durable(&mut self, effect: impl FnOnce() + Send + 'static) {
+        self.own.effects.push(Box::new(effect));
     }
 
     /// Writes an event into the log. Its number.
