@@ -5,12 +5,13 @@
 //! that fails stops it: what it holds is answered as not done, changes are refused, reads go on as far as the engine can,
 //! and it opens the engine anew until that succeeds.
 
+mod job;
+mod shared;
 mod transaction;
 
-use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ use super::witness::Witness;
 use crate::model::time::Time;
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
+use job::{Job, Pending};
+pub(super) use shared::Shared;
 use transaction::Changes;
 pub(super) use transaction::{Transaction, unreadable};
 
@@ -38,96 +41,8 @@ const GROUP: usize = 256;
 const GROUP_BYTES: usize = 4 << 20;
 /// Between two attempts to get going again.
 const RETRY: Duration = Duration::from_millis(500);
-/// A change that waits longer for the disk is trouble.
-const SLOW: Duration = Duration::from_secs(5);
 /// How long the end of the store waits for readers.
 const READERS: Duration = Duration::from_secs(2);
-
-/// What the writer shares with the readers.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// The engine; `None` while there is none.
-    kv: RwLock<Option<Arc<dyn Kv>>>,
-    trouble: Mutex<Option<Arc<str>>>,
-    /// When the group in progress went to the disk, in milliseconds since the epoch; 0 = none is.
-    writing_since: AtomicU64,
-}
-
-impl Shared {
-    /// The engine.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] while there is none.
-    pub(super) fn kv(&self) -> Result<Arc<dyn Kv>, StoreError> {
-        let kv = self.kv.read().unwrap_or_else(PoisonError::into_inner).clone();
-        kv.ok_or_else(|| self.unavailable())
-    }
-
-    /// What is wrong, for the operator.
-    pub(super) fn trouble(&self) -> Option<Arc<str>> {
-        let known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.or_else(|| {
-            let since = self.writing_since.load(Ordering::Relaxed);
-            let waited = Time::now().as_millis().saturating_sub(since);
-            let slow = since > 0 && u128::from(waited) > SLOW.as_millis();
-            slow.then(|| format!("a change has been waiting for the disk for {} s", waited / 1000).into())
-        })
-    }
-
-    fn unavailable(&self) -> StoreError {
-        StoreError::Unavailable(self.trouble().unwrap_or_else(|| "it is closed".into()))
-    }
-
-    fn set_kv(&self, kv: Option<Arc<dyn Kv>>) -> Option<Arc<dyn Kv>> {
-        mem::replace(&mut *self.kv.write().unwrap_or_else(PoisonError::into_inner), kv)
-    }
-
-    fn set_trouble(&self, trouble: Option<String>) {
-        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_deref() != trouble.as_deref() {
-            match &trouble {
-                Some(trouble) => tracing::error!("the store refuses changes: {trouble}"),
-                None => tracing::info!("the store takes changes again"),
-            }
-            *known = trouble.map(Into::into);
-        }
-    }
-}
-
-/// One change on its way.
-trait Job: Send {
-    /// Puts the change into `transaction`, or keeps why not. Whether there is anything to commit.
-    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
-    /// Tells who asked; `failed` = nothing of the group counts.
-    fn answer(self: Box<Self>, failed: Option<StoreError>);
-}
-
-struct Pending<T, F> {
-    change: Option<F>,
-    outcome: Option<Result<T, StoreError>>,
-    asked: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T, F> Job for Pending<T, F>
-where
-    T: Send,
-    F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send,
-{
-    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
-        let outcome = self.change.take().map(|change| change(transaction));
-        let done = matches!(outcome, Some(Ok(_)));
-        self.outcome = outcome;
-        done
-    }
-
-    fn answer(self: Box<Self>, failed: Option<StoreError>) {
-        let Self { outcome, asked, .. } = *self;
-        let closed = || Err(StoreError::Unavailable("it is closed".into()));
-        let outcome = failed.map_or_else(|| outcome.unwrap_or_else(closed), Err);
-        // Who asked may have gone.
-        asked.send(outcome).ok();
-    }
-}
 
 enum Message {
     Job(Box<dyn Job>),
@@ -184,7 +99,7 @@ impl Committer {
         F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (asked, answer) = oneshot::channel();
-        let job = Pending { change: Some(change), outcome: None, asked };
+        let job = Pending::new(change, asked);
         match self.jobs.try_send(Message::Job(Box::new(job))) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => Err(StoreError::Unavailable("too many changes wait for the disk".into())),
