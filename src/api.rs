@@ -12,6 +12,7 @@ mod health;
 mod landing;
 mod mcp;
 mod openapi;
+mod pages;
 mod task;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use access::Access;
 use discovery::Documents;
+use pages::Pages;
 
 /// The `discovery` section and `gateway.landing_page`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +92,8 @@ pub struct ApiState {
     auth_header: HeaderName,
     /// What each operation needs.
     access: Arc<Access>,
+    /// How many large answers there are at once.
+    pages: Arc<Pages>,
     /// The OpenAPI document and the manifests, made once.
     documents: Arc<openapi::Fixed>,
 }
@@ -102,6 +106,7 @@ impl ApiState {
         Self {
             access: Arc::new(Access::of(&described)),
             documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
+            pages: Arc::new(Pages::new()),
             discovery: parts.discovery,
             landing_page: parts.landing_page,
             degraded: parts.degraded,

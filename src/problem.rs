@@ -20,6 +20,8 @@ const LOADING_RETRY_AFTER: u32 = 1;
 /// How long a client should wait for a service that cannot be reached, in seconds.
 const UNHEALTHY_RETRY_AFTER: u32 = 5;
 
+/// How long a client should wait when there is too much to do, in seconds.
+const OVERLOAD_RETRY_AFTER: u32 = 1;
 /// How long a client should wait for a store that cannot be used, in seconds.
 const STORE_RETRY_AFTER: u32 = 1;
 
@@ -109,6 +111,22 @@ impl Problem {
     #[must_use]
     pub fn proxy_failed() -> Self {
         Self::new(StatusCode::BAD_GATEWAY, "proxy_failed", "the service could not be reached, or broke off its answer")
+    }
+
+    /// 503: there is too much to do at the moment.
+    #[must_use]
+    pub fn overloaded(message: &str) -> Self {
+        Self {
+            retry_after: Some(OVERLOAD_RETRY_AFTER),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+        }
+    }
+
+    /// 415: the body is in a content coding (RFC 9110 §8.4), and none is taken here.
+    #[must_use]
+    pub fn unsupported_coding() -> Self {
+        let message = "Content-Encoding: accepted: none, the body as it is";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
     /// 504: the service did not answer in time.

@@ -27,7 +27,7 @@ use http::{HeaderName, Method, StatusCode, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::problem::Problem;
@@ -333,7 +333,9 @@ impl ProxyHttp for Gateway {
         };
         failure::report(error, &problem, context, &self.parts.metrics, timed_out);
         context.error = Some(problem.word);
-        match self.write_problem(session, context, &problem).await {
+        // Where the client's side failed, Pingora may take a body that was not understood for one that was read.
+        let lost = *error.esource() == ErrorSource::Downstream;
+        match self.write_problem(session, context, &problem, lost).await {
             Ok(can_reuse_downstream) => FailToProxy { error_code: problem.status.as_u16(), can_reuse_downstream },
             Err(error) => {
                 tracing::debug!(request_id = context.id.as_str(), %error, "the client left before its error");

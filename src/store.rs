@@ -56,7 +56,7 @@ pub enum StoreError {
     #[error(transparent)]
     InvalidTransition(#[from] InvalidTransition),
     /// The task is not in the version that the caller has seen.
-    #[error("the task has changed: it is version {0} now")]
+    #[error("the task is version {0}, which the change is not meant for")]
     VersionMismatch(u64),
     /// The parent is no task of the same session.
     #[error("the parent is no task of this session")]
@@ -165,6 +165,8 @@ pub struct TaskPage {
     pub tasks: Vec<Task>,
     /// Behind which the next page begins; `None` = that was all.
     pub next: Option<TaskPosition>,
+    /// What the tasks take, about.
+    pub bytes: usize,
 }
 
 /// Durable data.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
@@ -16,6 +17,8 @@ use crate::store::{Expected, Once};
 
 /// RFC draft-ietf-httpapi-idempotency-key-header.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// How long a body may take to arrive: it is held in memory until it is whole.
+const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 /// Longest idempotency key, in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
@@ -52,17 +55,22 @@ impl<'q> Parameters<'q> {
 /// The whole body, of `limit` bytes at the most.
 ///
 /// # Errors
-/// 413, as soon as it is known that there is more; 400 if the body breaks off.
+/// 413, as soon as it is known that there is more; 415 if it is encoded; 408 if it takes too long; 400 if it breaks off.
 pub(super) async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::body_too_large(limit as u64);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::bad_request("the body broke off")),
+    let coding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::unsupported_coding());
+    }
+    match tokio::time::timeout(WHOLE_WITHIN, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::bad_request("the body broke off")),
+        Err(_) => Err(Problem::request_timeout()),
     }
 }
 

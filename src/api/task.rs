@@ -21,8 +21,8 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 
-use super::ApiState;
 use super::extract::{Caller, expected, is_known, once, tag, whole};
+use super::{ApiState, pages};
 use crate::auth::Principal;
 use crate::model::id::TaskId;
 use crate::problem::{Problem, TaskRefusal};
@@ -88,17 +88,21 @@ pub(super) async fn list(State(state): State<ApiState>, Caller(caller): Caller, 
 }
 
 async fn list_tasks(state: &ApiState, caller: Principal, query: &str) -> Answer {
-    let page = match query::read(query, caller)? {
+    let caller_id = caller.key_id.clone();
+    let query = query::read(query, caller)?;
+    let turn = state.pages.turn(&caller_id).await?;
+    let page = match query {
         Some(query) => state.store.list_tasks(query).await?,
         None => TaskPage::default(),
     };
+    let size = page.bytes;
     let answer = TaskList {
         ok: true,
         count: page.tasks.len(),
         tasks: page.tasks.into_iter().map(Into::into).collect(),
         next_cursor: page.next.map(query::to_cursor),
     };
-    Ok(Json(answer).into_response())
+    pages::json(turn, size, answer).await
 }
 
 /// Shows a task.

@@ -69,12 +69,15 @@ fn create(words: &KeyWords, configured: &Configured, format: Format) -> Result<(
         Asked::Answer(report) => report,
         Asked::NoDaemon => offline::issue_key(&config, request).map_err(|error| output::chain(&error))?.into(),
     };
-    match format {
-        Format::Json => output::print(&serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?),
-        Format::Text => {
-            output::print(report.key.expose());
-            output::complain(&about(&report));
-        }
+    let shown = match format {
+        Format::Json => serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?,
+        Format::Text => report.key.expose().to_owned(),
+    };
+    output::hand_out(&shown).map_err(|error| {
+        format!("standard output: {error}; the key {} was made, and nobody has it now: make another", report.id)
+    })?;
+    if format == Format::Text {
+        output::complain(&about(&report));
     }
     Ok(())
 }

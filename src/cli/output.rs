@@ -15,6 +15,15 @@ pub(super) fn print(text: &str) {
     out.flush().ok();
 }
 
+/// One line that must not get lost.
+///
+/// # Errors
+/// When standard output does not take it.
+pub(super) fn hand_out(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush())
+}
+
 /// Facts, as the caller wants them.
 pub(super) fn facts<T: Serialize + Display>(facts: &T, format: Format) -> Result<(), String> {
     match format {

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -23,6 +24,9 @@ use super::limit::count_body;
 use super::target;
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;
+
+/// What is written at once, in bytes.
+const PIECE: usize = 64 * 1024;
 
 type Chunks = mpsc::Sender<io::Result<Bytes>>;
 
@@ -157,17 +161,19 @@ pub(super) fn header_of(session: &Session, response: &Response) -> Result<Respon
     Ok(header)
 }
 
-/// Writes `header` and then `body`, chunk by chunk.
+/// Writes `header` and then `body`, piece by piece. A client that takes none of a piece for `patience` is given up: what
+/// it does not read is held in memory.
 ///
 /// # Errors
 /// When the client leaves, or the handler breaks off: then the connection must not look as if the answer were whole.
-pub(super) async fn write(session: &mut Session, header: ResponseHeader, body: Body) -> Result<()> {
+pub(super) async fn write(session: &mut Session, header: ResponseHeader, body: Body, patience: Duration) -> Result<()> {
     let mut body = body;
+    session.as_downstream_mut().set_write_timeout(Some(patience));
     let silent = session.req_header().method == Method::HEAD || matches!(header.status.as_u16(), 204 | 304);
     let done = silent || body.is_end_stream();
-    session.write_response_header(Box::new(header), done).await?;
+    session.write_response_header(Box::new(header), done).await.map_err(Error::into_down)?;
     if done {
-        return session.write_response_body(None, true).await;
+        return session.write_response_body(None, true).await.map_err(Error::into_down);
     }
     loop {
         let finished = session.as_downstream_mut().is_body_done();
@@ -182,14 +188,16 @@ pub(super) async fn write(session: &mut Session, header: ResponseHeader, body: B
         };
         match frame {
             Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    session.write_response_body(Some(data), false).await?;
+                let mut data = frame.into_data().unwrap_or_default();
+                while !data.is_empty() {
+                    let piece = data.split_to(data.len().min(PIECE));
+                    session.write_response_body(Some(piece), false).await.map_err(Error::into_down)?;
                 }
             }
             Some(Err(error)) => {
                 return Err(Error::because(ErrorType::InternalError, "a local answer broke off", error));
             }
-            None => return session.write_response_body(None, true).await,
+            None => return session.write_response_body(None, true).await.map_err(Error::into_down),
         }
     }
 }

@@ -6,7 +6,9 @@ use pingora::http::ResponseHeader;
 use super::Cors;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,POST,PUT,PATCH,DELETE,OPTIONS");
-const EXPOSED: HeaderValue = HeaderValue::from_static("Content-Length,X-Request-ID,Mcp-Session-Id,ETag");
+const EXPOSED: HeaderValue = HeaderValue::from_static("Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After");
+/// What the contract's list does not have, and tasks are changed with.
+const CONDITIONS: &str = "If-Match,If-None-Match,Idempotency-Key";
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const VARY: HeaderValue = HeaderValue::from_static("Origin");
 const VARY_PREFLIGHT: HeaderValue = HeaderValue::from_static("Origin, Access-Control-Request-Headers");
@@ -47,8 +49,9 @@ impl CorsPolicy {
         let contract = "X-ChittyOS-API-Key";
         let own =
             if auth_header.as_str().eq_ignore_ascii_case(contract) { String::new() } else { format!("{auth_header},") };
-        let headers =
-            format!("Content-Type,Authorization,{own}{contract},X-ChittyID,Mcp-Session-Id,Mcp-Protocol-Version");
+        let headers = format!(
+            "Content-Type,Authorization,{own}{contract},X-ChittyID,Mcp-Session-Id,Mcp-Protocol-Version,{CONDITIONS}"
+        );
         Self {
             origins: origins.collect(),
             allowed_headers: HeaderValue::from_str(&headers).unwrap_or_else(|_| HeaderValue::from_static("")),

@@ -111,7 +111,8 @@ impl Gateway {
         context.error = response.extensions().get::<ErrorWord>().map(|word| word.0);
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;
-        Ok(bridge::write(session, head, response.into_body()).await?)
+        let patience = self.parts.config.limits.idle_timeout;
+        Ok(bridge::write(session, head, response.into_body(), patience).await?)
     }
 
     /// What every answer on a gateway host carries, and the request id on all.
@@ -128,12 +129,14 @@ impl Gateway {
         response.insert_header(header::X_REQUEST_ID, context.id.as_str())
     }
 
-    /// Writes a problem, unless an answer has begun. Returns whether the connection can serve another request.
+    /// Writes a problem, unless an answer has begun. Returns whether the connection can serve another request: not where
+    /// the end of this one is not known (`lost`), for what follows would be read as the next.
     pub(super) async fn write_problem(
         &self,
         session: &mut Session,
         context: &RequestContext,
         problem: &Problem,
+        lost: bool,
     ) -> Result<bool> {
         let begun = session.response_written().is_some_and(|response| {
             !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS
@@ -145,7 +148,7 @@ impl Gateway {
             }
             return Ok(false);
         }
-        let reuse = context.attempts == 0 && session.as_downstream_mut().is_body_done();
+        let reuse = !lost && context.attempts == 0 && session.as_downstream_mut().is_body_done();
         if !reuse {
             session.set_keepalive(None);
         }

@@ -32,8 +32,8 @@ use crate::telemetry::metrics::Metrics;
 pub use super::engine::OpenError;
 pub use verify::Report;
 
-/// Reads at once; more would only wait for each other.
-const READERS: usize = 64;
+/// Reads at once. Most of them wait for no disk, and more would take the cores from requests that are only proxied.
+const READERS: usize = 4;
 /// How long a request waits for its turn to read, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The engine's name in the witness.

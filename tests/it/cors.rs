@@ -79,12 +79,12 @@ fn a_preflight_is_answered_as_the_contract_says() {
         );
         rows.eq(
             row("Allow-Headers"),
-            &listed("Content-Type,Authorization,X-ChittyOS-API-Key,X-ChittyID,Mcp-Session-Id,Mcp-Protocol-Version"),
+            &listed("Content-Type,Authorization,X-ChittyOS-API-Key,X-ChittyID,Mcp-Session-Id,Mcp-Protocol-Version,If-Match,If-None-Match,Idempotency-Key"),
             &members(&answer, "access-control-allow-headers"),
         );
         rows.eq(
             row("Expose-Headers"),
-            &listed("Content-Length,X-Request-ID,Mcp-Session-Id,ETag"),
+            &listed("Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After"),
             &members(&answer, "access-control-expose-headers"),
         );
         rows.eq(row("Max-Age"), &Some("86400"), &answer.header("access-control-max-age"));
@@ -130,7 +130,7 @@ fn an_answer_on_a_prefix_names_an_origin_only_if_it_is_allowed() {
         );
         rows.eq(
             format!("{origin} Expose-Headers"),
-            &listed("Content-Length,X-Request-ID,Mcp-Session-Id,ETag"),
+            &listed("Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After"),
             &members(&answer, "access-control-expose-headers"),
         );
     }

@@ -40,9 +40,8 @@ pub(super) fn read(query: &str, caller: Principal) -> Result<Option<TaskQuery>, 
     };
     let limit = match parameters.get("limit") {
         None => DEFAULT_LIMIT,
-        Some(text) => {
-            limit(text).ok_or_else(|| refused("limit", text, "a whole number from 0; more than 1000 is 1000"))?
-        }
+        Some(text) => limit(text)
+            .ok_or_else(|| refused("limit", text, "a whole number of at most 19 digits; more than 1000 is 1000"))?,
     };
     let after = match parameters.get("cursor") {
         None => None,

@@ -14,7 +14,7 @@ use crate::store::migration::RecordError;
 use crate::store::{StoreError, TaskPage, TaskPosition, TaskQuery, key, value};
 
 /// Bytes of records in one page, about: what a client is sent at once.
-const PAGE_BYTES: usize = 4 << 20;
+const PAGE_BYTES: usize = 1 << 20;
 /// Attempts at a page whose records move while they are read.
 const ATTEMPTS: usize = 100;
 /// Entries of an index looked at in one go.
@@ -32,22 +32,21 @@ pub(super) fn list(kv: &dyn Kv, query: &TaskQuery) -> Result<TaskPage, StoreErro
 /// The page that grows until it has enough.
 struct Growing {
     page: TaskPage,
-    bytes: usize,
     limit: usize,
 }
 
 impl Growing {
     fn new(limit: usize) -> Self {
-        Self { page: TaskPage::default(), bytes: 0, limit }
+        Self { page: TaskPage::default(), limit }
     }
 
     fn is_full(&self) -> bool {
-        self.page.tasks.len() >= self.limit || self.bytes >= PAGE_BYTES
+        self.page.tasks.len() >= self.limit || self.page.bytes >= PAGE_BYTES
     }
 
     fn add(&mut self, task: Task, bytes: usize) {
         self.page.tasks.push(task);
-        self.bytes += bytes;
+        self.page.bytes += bytes;
     }
 
     /// There is more behind the last task.

@@ -14,7 +14,7 @@ use crate::store::{Expected, Once, StoreError, TaskCreated, TaskPosition, TaskUp
 use super::{once, unreachable_engine};
 use crate::store::commit::unreadable;
 
-/// Tasks that one deletion takes with it at the most: everybody else's changes wait that long.
+/// Sub-tasks that one deletion takes with it at the most: everybody else's changes wait that long.
 const MAX_DELETED: usize = 10_000;
 
 /// Makes a task.
@@ -89,7 +89,7 @@ pub(super) fn delete(
     while let Some(task) = deleted.get(looked_below) {
         looked_below += 1;
         let below = key::by_parent(owner, &task.session_id, task.task_id);
-        let room = MAX_DELETED - deleted.len();
+        let room = MAX_DELETED + 1 - deleted.len();
         let keys = transaction.keys_under(&below, room + 1)?;
         if keys.len() > room {
             return Err(StoreError::TooManySubtasks(MAX_DELETED));

@@ -104,6 +104,8 @@ impl Kv for SledKv {
 fn failed(doing: &'static str, error: sled::Error) -> KvError {
     let source = match error {
         sled::Error::Io(source) => source,
+        // Its own text ends in a backtrace, which is empty.
+        sled::Error::Corruption { .. } => io::Error::new(io::ErrorKind::InvalidData, "its log is damaged"),
         other => io::Error::other(other.to_string()),
     };
     KvError::new(doing, source)
