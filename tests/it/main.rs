@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise shall end")]
 #![allow(clippy::float_cmp, reason = "metrics are read as floats and count in whole numbers")]
 
+mod callers;
 mod command;
 mod cors;
 mod discovery;
 mod forwarding;
 mod hardening;
 mod hosts;
+mod keys;
 mod layering;
 mod life;
 mod limits;

@@ -10,6 +10,8 @@ pub(crate) mod eventually;
 pub(crate) mod peer;
 #[path = "../support/rows.rs"]
 pub(crate) mod rows;
+#[path = "../support/task.rs"]
+pub(crate) mod task;
 
 pub(crate) use client::{Answer, Ask, Client, Ending};
 pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
@@ -17,3 +19,4 @@ pub(crate) use eventually::{eventually, eventually_eq};
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use peer::{Nginx, Registry, Upstream};
 pub(crate) use rows::Rows;
+pub(crate) use task::{TASKS, Tenant};
