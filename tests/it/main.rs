@@ -25,4 +25,6 @@ mod registry_http;
 mod reload;
 mod streaming;
 mod support;
+mod task_create;
+mod tasks;
 mod tools;
