@@ -26,5 +26,6 @@ mod reload;
 mod streaming;
 mod support;
 mod task_create;
+mod task_list;
 mod tasks;
 mod tools;
