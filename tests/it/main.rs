@@ -27,5 +27,6 @@ mod streaming;
 mod support;
 mod task_create;
 mod task_list;
+mod task_patch;
 mod tasks;
 mod tools;
