@@ -28,5 +28,6 @@ mod support;
 mod task_create;
 mod task_list;
 mod task_patch;
+mod task_versions;
 mod tasks;
 mod tools;
