@@ -27,6 +27,7 @@ mod streaming;
 mod support;
 mod task_create;
 mod task_list;
+mod task_once;
 mod task_patch;
 mod task_versions;
 mod tasks;
