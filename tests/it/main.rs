@@ -29,6 +29,7 @@ mod task_create;
 mod task_list;
 mod task_once;
 mod task_patch;
+mod task_tenants;
 mod task_versions;
 mod tasks;
 mod tools;
