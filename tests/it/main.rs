@@ -26,6 +26,7 @@ mod reload;
 mod streaming;
 mod support;
 mod task_create;
+mod task_described;
 mod task_list;
 mod task_once;
 mod task_patch;
