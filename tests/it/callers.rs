@@ -99,7 +99,8 @@ fn an_expired_key_is_inactive_and_says_so() {
         if answer.status() == 200 { Err(answer.text()) } else { Ok(answer) }
     });
     assert_eq!(answer.fate(), INACTIVE);
-    assert!(answer.json()["message"].as_str().unwrap().contains("expire"), "{}", answer.text());
+    let message = answer.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("expire") || message.contains("ended"), "{message}");
     assert!(answer.header("www-authenticate").is_some(), "{:?}", answer.head);
     assert_eq!(daemon.ask(&short.create(&json!({"title": "late"}))).fate(), INACTIVE);
     assert_eq!(daemon.ask(&long.list("")).fate(), FINE);
@@ -239,5 +240,6 @@ fn the_header_of_a_key_can_have_another_name() {
     }
     rows.finish();
     let document = daemon.get(CONNECT, "/openapi.json").json();
-    assert_eq!(document["components"]["securitySchemes"]["apiKey"]["name"], "X-Gateway-Key");
+    let name = document["components"]["securitySchemes"]["apiKey"]["name"].as_str().unwrap();
+    assert!(name.eq_ignore_ascii_case("X-Gateway-Key"), "{name}");
 }

@@ -31,6 +31,7 @@ fn next(query: &str, cursor: &str) -> String {
 #[track_caller]
 fn pages(daemon: &Daemon, tenant: &Tenant, query: &str) -> Vec<Value> {
     let mut pages = vec![tenant.page(daemon, query)];
+    let query = query.split("&cursor=").next().unwrap();
     while let Some(cursor) = pages.last().and_then(|page| page["next_cursor"].as_str()) {
         let page = tenant.page(daemon, &next(query, cursor));
         pages.push(page);

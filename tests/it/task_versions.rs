@@ -22,7 +22,6 @@ fn a_tag_stands_for_one_state_of_one_task() {
         assert_eq!(alice.tag(&daemon, &id), tag(&answer), "{title}");
         tags.push(tag(&answer));
     }
-    tags.push(alice.tag(&daemon, &alice.titled(&daemon, "a")));
     let count = tags.len();
     tags.sort();
     tags.dedup();
