@@ -23,6 +23,7 @@ mod problems;
 mod registry_file;
 mod registry_http;
 mod reload;
+mod store_crash;
 mod streaming;
 mod support;
 mod task_create;

@@ -10,6 +10,8 @@ pub(crate) mod eventually;
 pub(crate) mod peer;
 #[path = "../support/rows.rs"]
 pub(crate) mod rows;
+#[path = "../support/store.rs"]
+pub(crate) mod store;
 #[path = "../support/task.rs"]
 pub(crate) mod task;
 
