@@ -24,6 +24,7 @@ mod registry_file;
 mod registry_http;
 mod reload;
 mod store_crash;
+mod store_damage;
 mod streaming;
 mod support;
 mod task_create;
