@@ -25,6 +25,7 @@ mod registry_http;
 mod reload;
 mod store_crash;
 mod store_damage;
+mod store_disk;
 mod streaming;
 mod support;
 mod task_create;

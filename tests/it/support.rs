@@ -4,6 +4,8 @@
 pub(crate) mod client;
 #[path = "../support/daemon.rs"]
 pub(crate) mod daemon;
+#[path = "../support/disk.rs"]
+pub(crate) mod disk;
 #[path = "../support/eventually.rs"]
 pub(crate) mod eventually;
 #[path = "../support/peer.rs"]
@@ -17,6 +19,7 @@ pub(crate) mod task;
 
 pub(crate) use client::{Answer, Ask, Client, Ending};
 pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
+pub(crate) use disk::SmallDisk;
 pub(crate) use eventually::{eventually, eventually_eq};
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use peer::{Nginx, Registry, Upstream};
