@@ -15,6 +15,8 @@ need gcc cc
 [[ $(uname -s) != Linux ]] || need libc6-dev /usr/include/stdio.h
 need nginx nginx
 need curl curl
+need strace strace
+need mount mount
 if ((${#missing[@]})); then
     if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
         apt-get update
@@ -29,7 +31,7 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-export CHITTY_TEST_PEERS=1 # nginx and curl are there: the tests with them run, and fail without them
+export CHITTY_TEST_PEERS=1 # nginx, curl and strace are there: the tests with them run, and fail without them
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise shall end")]
 #![allow(clippy::float_cmp, reason = "metrics are read as floats and count in whole numbers")]
 
+mod callers;
 mod command;
 mod cors;
 mod discovery;
 mod forwarding;
 mod hardening;
 mod hosts;
+mod keys;
 mod layering;
 mod life;
 mod limits;
@@ -21,6 +23,18 @@ mod problems;
 mod registry_file;
 mod registry_http;
 mod reload;
+mod store_crash;
+mod store_damage;
+mod store_disk;
+mod store_strace;
 mod streaming;
 mod support;
+mod task_create;
+mod task_described;
+mod task_list;
+mod task_once;
+mod task_patch;
+mod task_tenants;
+mod task_versions;
+mod tasks;
 mod tools;

@@ -4,16 +4,24 @@
 pub(crate) mod client;
 #[path = "../support/daemon.rs"]
 pub(crate) mod daemon;
+#[path = "../support/disk.rs"]
+pub(crate) mod disk;
 #[path = "../support/eventually.rs"]
 pub(crate) mod eventually;
 #[path = "../support/peer.rs"]
 pub(crate) mod peer;
 #[path = "../support/rows.rs"]
 pub(crate) mod rows;
+#[path = "../support/store.rs"]
+pub(crate) mod store;
+#[path = "../support/task.rs"]
+pub(crate) mod task;
 
 pub(crate) use client::{Answer, Ask, Client, Ending};
 pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
+pub(crate) use disk::SmallDisk;
 pub(crate) use eventually::{eventually, eventually_eq};
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use peer::{Nginx, Registry, Upstream};
 pub(crate) use rows::Rows;
+pub(crate) use task::{TASKS, Tenant};

@@ -46,6 +46,7 @@ pub(crate) struct Builder {
     sections: BTreeMap<String, String>,
     services: Vec<String>,
     files: Vec<(String, String)>,
+    under: Vec<String>,
 }
 
 impl Builder {
@@ -64,6 +65,12 @@ impl Builder {
     /// Puts a file beside the configuration.
     pub(crate) fn file(mut self, name: &str, content: impl Into<String>) -> Self {
         self.files.push((name.to_owned(), content.into()));
+        self
+    }
+
+    /// Has another program start it: one that ends up as the daemon, so that its process id is the daemon's.
+    pub(crate) fn under(mut self, command: &[String]) -> Self {
+        self.under = command.to_vec();
         self
     }
 
@@ -101,21 +108,114 @@ impl Builder {
         self.start_in(folder)
     }
 
+    /// Starts the daemon and waits until it answers, be it ready or not.
+    #[track_caller]
+    pub(crate) fn start_anyway(self) -> Daemon {
+        let folder = tempfile::tempdir().unwrap();
+        Place { builder: self, folder }.start_until(Until::Answering).unwrap_or_else(|refused| refused.fail())
+    }
+
+    /// Starts the daemon and waits until it is ready or has ended by itself.
+    #[track_caller]
+    pub(crate) fn try_start(self) -> Result<Daemon, Box<Refused>> {
+        let folder = tempfile::tempdir().unwrap();
+        Place { builder: self, folder }.try_start()
+    }
+
     #[track_caller]
     fn start_in(self, folder: TempDir) -> Daemon {
-        let mut folder = folder;
+        Place { builder: self, folder }.start()
+    }
+}
+
+/// How far a start is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    /// `/readyz` is 200.
+    Ready,
+    /// `/health` is answered.
+    Answering,
+}
+
+/// A daemon's folder while no daemon is in it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    builder: Builder,
+    folder: TempDir,
+}
+
+impl Place {
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a daemon, on other ports than the last one, and waits until it is ready.
+    ///
+    /// # Panics
+    /// With its log, when it ends instead or does not get ready.
+    #[track_caller]
+    pub(crate) fn start(self) -> Daemon {
+        self.start_until(Until::Ready).unwrap_or_else(|refused| refused.fail())
+    }
+
+    /// The same, but waits only until it answers, be it ready or not.
+    #[track_caller]
+    pub(crate) fn start_anyway(self) -> Daemon {
+        self.start_until(Until::Answering).unwrap_or_else(|refused| refused.fail())
+    }
+
+    /// Starts a daemon and waits until it is ready or has ended by itself.
+    #[track_caller]
+    pub(crate) fn try_start(self) -> Result<Daemon, Box<Refused>> {
+        self.start_until(Until::Ready)
+    }
+
+    /// Starts a daemon and kills it after having looked at it so many times.
+    pub(crate) fn killed_after(self, looks: u32) -> Self {
+        let mut daemon = Daemon::spawn(self.builder, self.folder);
+        for _ in 0..looks {
+            if !daemon.is_running() {
+                break;
+            }
+        }
+        daemon.killed()
+    }
+
+    #[track_caller]
+    fn start_until(self, until: Until) -> Result<Daemon, Box<Refused>> {
+        let Self { builder, mut folder } = self;
         for _ in 0..10 {
-            let mut daemon = Daemon::spawn(self.clone(), folder);
-            match daemon.readiness() {
-                Ok(()) => return daemon,
-                Err(log) if log.contains("in use") => folder = daemon.into_folder(),
-                Err(log) => {
-                    let configuration = fs::read_to_string(daemon.config()).unwrap();
-                    panic!("not ready but ended: {:?}\n{log}\nwith:\n{configuration}", daemon.child.try_wait());
-                }
+            let mut daemon = Daemon::spawn(builder.clone(), folder);
+            if daemon.gets(until) {
+                return Ok(daemon);
+            }
+            let status = daemon.wait_for_exit();
+            let log = daemon.log();
+            let configuration = fs::read_to_string(daemon.config()).unwrap();
+            folder = daemon.into_folder();
+            // The address, not the store.
+            if !log.contains("ddress already in use") {
+                let place = Place { builder, folder };
+                return Err(Box::new(Refused { status, log, configuration, place }));
             }
         }
         panic!("ten times no free port");
+    }
+}
+
+/// A daemon that ended by itself instead of serving.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: ExitStatus,
+    pub(crate) log: String,
+    configuration: String,
+    pub(crate) place: Place,
+}
+
+impl Refused {
+    #[track_caller]
+    fn fail(&self) -> ! {
+        panic!("not ready but ended: {}\n{}\nwith:\n{}", self.status, self.log, self.configuration);
     }
 }
 
@@ -142,9 +242,12 @@ impl Daemon {
         }
         fs::write(path.join("chittyconnect.yaml"), placed(&builder.yaml(), path, port, admin_port)).unwrap();
         let log = || Stdio::from(File::options().create(true).append(true).open(path.join("daemon.log")).unwrap());
-        let child = Command::new(BINARY)
-            .args(["serve", "--config"])
-            .arg(path.join("chittyconnect.yaml"))
+        let config = path.join("chittyconnect.yaml");
+        let serve = [BINARY, "serve", "--config", config.to_str().unwrap()].map(str::to_owned);
+        let under = builder.under.iter().map(|word| placed(word, path, port, admin_port));
+        let words: Vec<String> = under.chain(serve).collect();
+        let child = Command::new(&words[0])
+            .args(&words[1..])
             .current_dir(path)
             .stdin(Stdio::null())
             .stdout(log())
@@ -154,23 +257,37 @@ impl Daemon {
         Self { builder, child, folder: Some(folder), port, admin_port }
     }
 
-    /// Waits for `/readyz`; an early end gives the log.
-    fn readiness(&mut self) -> Result<(), String> {
-        let admin_port = self.admin_port;
+    /// Waits until it is so far; false if it ends before that.
+    fn gets(&mut self, until: Until) -> bool {
+        let (port, host, path) = match until {
+            Until::Ready => (self.admin_port, "admin", "/readyz"),
+            Until::Answering => (self.port, CONNECT, "/health"),
+        };
         let child = &mut self.child;
-        let ready = eventually("/readyz is 200, or the daemon ends", || {
+        eventually(&format!("{path} is 200, or the daemon ends"), || {
             if child.try_wait().unwrap().is_some() {
                 return Ok(false);
             }
-            let mut client = Client::try_connect(admin_port).map_err(|e| e.to_string())?;
-            client.send(Ask::get("admin", "/readyz").to_bytes());
+            let mut client = Client::try_connect(port).map_err(|e| e.to_string())?;
+            client.send(Ask::get(host, path).to_bytes());
             match client.try_answer("GET") {
                 Ok(answer) if answer.status() == 200 => Ok(true),
                 Ok(answer) => Err(format!("{} {}", answer.status(), answer.text())),
                 Err(ending) => Err(format!("{ending:?}")),
             }
-        });
-        if ready { Ok(()) } else { Err(self.log()) }
+        })
+    }
+
+    /// Its folder, once it has ended; one that still runs is stopped in an orderly way.
+    pub(crate) fn into_place(self) -> Place {
+        Place { builder: self.builder.clone(), folder: self.into_folder() }
+    }
+
+    /// Its folder, after it was killed.
+    pub(crate) fn killed(mut self) -> Place {
+        self.signal(Signal::SIGKILL);
+        self.wait_for_exit();
+        self.into_place()
     }
 
     fn into_folder(mut self) -> TempDir {

@@ -1,0 +1,88 @@
+//! The store's folder as it lies on the disk: copies, damage, and what is in it, read by the library itself.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use chittyconnect::model::task::Task;
+use chittyconnect::store::embedded::{Embedded, OpenError, Report};
+use chittyconnect::store::{Config, Durability, Store as _, TaskQuery};
+use chittyconnect::telemetry::metrics::Metrics;
+
+use super::task::Tenant;
+
+/// Whether the tests with many cases take all of them, and minutes for it.
+pub(crate) fn long() -> bool {
+    std::env::var_os("CHITTY_TEST_LONG").is_some_and(|value| value == "1")
+}
+
+/// What is in a store.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    pub(crate) report: Report,
+    /// Every task of the tenants that were asked for.
+    pub(crate) tasks: Vec<Task>,
+}
+
+/// Opens the store in `folder`, which no daemon has open, as a daemon would, and reads all of it.
+pub(crate) fn read(folder: &Path, tenants: &[Tenant]) -> Result<Inside, OpenError> {
+    let config = Config { path: folder.to_owned(), durability: Durability::PowerLoss };
+    let store = Embedded::open(&config, Arc::new(Metrics::new().unwrap()))?;
+    let report = store.verify().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let tasks = runtime.block_on(async {
+        let mut tasks = Vec::new();
+        for tenant in tenants {
+            let mut query = TaskQuery {
+                chitty_id: tenant.chitty_id.parse().unwrap(),
+                session_id: tenant.session_id.parse().unwrap(),
+                status: None,
+                priority: None,
+                parent_task_id: None,
+                assigned_service: None,
+                after: None,
+                limit: 1000,
+            };
+            loop {
+                let page = store.list_tasks(query.clone()).await.unwrap();
+                tasks.extend(page.tasks);
+                query.after = page.next;
+                if query.after.is_none() {
+                    break;
+                }
+            }
+        }
+        store.close().await;
+        tasks
+    });
+    Ok(Inside { report, tasks })
+}
+
+/// Copies a folder with everything in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        let target = to.join(entry.file_name());
+        if kind.is_dir() {
+            copy(&entry.path(), &target);
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// Turns every bit of one byte of a file round.
+pub(crate) fn flip(file: &Path, at: u64) {
+    let file = fs::File::options().read(true).write(true).open(file).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[!byte[0]], at).unwrap();
+}
+
+/// Cuts a file short.
+pub(crate) fn cut(file: &Path, length: u64) {
+    fs::File::options().write(true).open(file).unwrap().set_len(length).unwrap();
+}
