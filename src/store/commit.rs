@@ -39,7 +39,7 @@ const QUEUE: usize = 4096;
 const GROUP: usize = 256;
 /// Bytes in one group, about.
 const GROUP_BYTES: usize = 4 << 20;
-/// Between two attempts to get going again.
+/// Between two looks at the disk, and between two attempts to get going again.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long the end of the store waits for readers.
 const READERS: Duration = Duration::from_secs(2);
@@ -150,17 +150,13 @@ impl Writer {
         self.shared.set_kv(Some(Arc::clone(&kv)));
         self.open = Some(Open { kv, commit, witness });
         self.failed = None;
+        self.check_room();
         Ok(())
     }
 
     fn run(mut self) {
         loop {
-            let message = if self.failed.is_none() && self.shared.trouble().is_none() {
-                self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.queue.recv_timeout(RETRY)
-            };
-            match message {
+            match self.queue.recv_timeout(RETRY) {
                 Ok(Message::Job(job)) => {
                     if self.take(job) {
                         break;
@@ -300,7 +296,7 @@ impl Writer {
         }
         self.open = None;
         match self.open() {
-            Ok(()) => self.shared.set_trouble(None),
+            Ok(()) => {}
             Err(error) => {
                 self.hopeless =
                     !matches!(error, OpenError::Full { .. } | OpenError::Folder { .. } | OpenError::Engine { .. });

@@ -1,11 +1,14 @@
 //! Opening the embedded engine: what is checked before it is trusted (DESIGN.md, "The store").
 //!
 //! After a clean stop the engine's files are as the witness notes them, and are opened. Anything else is an unclean start:
-//! the files are copied aside first, for opening may cut a damaged log short, and what comes up is compared with what was
-//! acknowledged. Only a store that is whole lets its copy go.
+//! the files are copied, for opening cuts a damaged log short, and it is the copy that is opened, read whole, and compared
+//! with what was acknowledged. A copy that is whole takes the place of the files; else they stay as they were found.
+
+mod error;
 
 use std::io;
 use std::ops::{Bound, ControlFlow};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use super::Durability;
@@ -15,119 +18,11 @@ use super::kv::{Batch, Direction, Kv, KvError, is_full};
 use super::migration::m0001_context_sync::{CommitRecord, FormatRecord, OLDEST_READER};
 use super::migration::{self, FORMAT, RecordError};
 use super::witness::{self, Found, Testimony, Witness};
+use crate::telemetry::describe;
+pub use error::OpenError;
 
-/// Why a store is not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
-    #[error("store.path: `{path}` is in use by {by}; a store is open in one process at a time")]
-    Locked {
-        /// The store's folder.
-        path: PathBuf,
-        /// Which process.
-        by: String,
-    },
-    /// The folder, or a file in it, cannot be used.
-    #[error("store.path: `{path}` cannot be used")]
-    Folder {
-        /// The folder or file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// There is no room on the disk for what opening needs.
-    #[error("store.path: the disk of `{path}` has no room to open the store: {needed}")]
-    Full {
-        /// The store's folder.
-        path: PathBuf,
-        /// What it needs.
-        needed: String,
-    },
-    /// A newer version of the program wrote it.
-    #[error(
-        "store.path: `{path}` is in format {format}, and this version reads up to {FORMAT}; accepted: chittyconnect {reader}"
-    )]
-    TooNew {
-        /// The store's folder.
-        path: PathBuf,
-        /// The format found.
-        format: u8,
-        /// The versions that read it.
-        reader: String,
-    },
-    /// Another engine wrote it.
-    #[error("store.engine: `{path}` was made by the engine {found}; accepted: that one")]
-    OtherEngine {
-        /// The store's folder.
-        path: PathBuf,
-        /// The engine that made it.
-        found: String,
-    },
-    /// The witness cannot be read.
-    #[error(
-        "store.path: `{path}` is damaged, so it cannot be told whether the store is whole; if you know that it is, remove \
-         this file and start again"
-    )]
-    Witness {
-        /// The witness file.
-        path: PathBuf,
-    },
-    /// The engine's files are gone.
-    #[error(
-        "store.path: `{engine}` is missing, but {commit} changes were acknowledged; bring it back, or remove `{witness}` \
-         to begin with an empty store"
-    )]
-    Missing {
-        /// Where the engine's files should be.
-        engine: PathBuf,
-        /// The witness file.
-        witness: PathBuf,
-        /// The last change that was acknowledged.
-        commit: u64,
-    },
-    /// Acknowledged changes are not in it.
-    #[error(
-        "the store is damaged: it came up with change {commit}, but change {acknowledged} was acknowledged; its files as they \
-         were found are in `{copy}`. To go on without the lost changes, remove `{witness}` and start again"
-    )]
-    Behind {
-        /// The last change in it.
-        commit: u64,
-        /// The last change that was acknowledged.
-        acknowledged: u64,
-        /// Where the files as they were found are.
-        copy: PathBuf,
-        /// The witness file.
-        witness: PathBuf,
-    },
-    /// It cannot be read, or not all of it is there.
-    #[error("the store is damaged: {what}; its files as they were found are in `{copy}`")]
-    Damaged {
-        /// What is wrong.
-        what: String,
-        /// Where the files as they were found are.
-        copy: PathBuf,
-    },
-    /// The engine does not open.
-    #[error("store.path: the engine in `{path}` cannot be opened")]
-    Engine {
-        /// The engine's folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: KvError,
-    },
-    /// The API keys cannot be read.
-    #[error("the store is damaged: its API keys cannot be read: {why}")]
-    Keys {
-        /// What is wrong.
-        why: String,
-    },
-    /// A thread cannot be started.
-    #[error("the store's thread cannot be started")]
-    Thread(#[source] io::Error),
-}
+/// Room that opening needs: an engine that meets a full disk while it opens leaves files that it then stumbles over.
+const OPENING: u64 = 16 << 20;
 
 /// How the engine itself is opened in its folder.
 pub(super) type OpenKv = Box<dyn Fn(&Path) -> Result<Box<dyn Kv>, KvError> + Send>;
@@ -171,26 +66,64 @@ impl Opener {
     /// Opens the engine, or makes it where there is none.
     ///
     /// # Errors
-    /// [`OpenError`]; where a copy was made, its name is in it.
+    /// [`OpenError`]; the engine's files are then as they were found.
     pub(super) fn open(&self) -> Result<Opened, OpenError> {
+        self.folder.settle().map_err(|error| self.unusable(error))?;
         let found = self.found()?;
         let has_engine = self.folder.has_engine().map_err(|error| self.unusable(error))?;
         if let Some(testimony) = found.as_ref().filter(|testimony| !has_engine && testimony.commit > 0) {
             let (engine, witness) = (self.folder.engine(), self.witness());
             return Err(OpenError::Missing { engine, witness, commit: testimony.commit });
         }
-        let clean = !has_engine || self.is_as_left(found.as_ref())?;
-        let copy = if clean { None } else { Some(self.copy_aside()?) };
-        let kv = (self.open_kv)(&self.folder.engine()).map_err(|error| self.unopened(error, copy.as_deref()))?;
-        self.folder.sync_names().map_err(|error| self.unusable(error))?;
-        let commit = self.check_format(&*kv, copy.as_deref())?;
-        if let Some(copy) = &copy {
-            self.check_whole(&*kv, commit, found.as_ref(), copy)?;
-            self.folder.remove_copy().map_err(|error| self.unusable(error))?;
-            tracing::info!(commit = commit.commit, "the store is whole; its copy is removed");
+        let room = self.folder.room().map_err(|error| self.unusable(error))?;
+        if room < OPENING {
+            return Err(self.full("the engine notes where everything is: 16 MiB"));
         }
+        if has_engine && !self.is_as_left(found.as_ref())? {
+            self.check(found.as_ref())?;
+        }
+        let engine = self.folder.engine();
+        let kv = (self.open_kv)(&engine).map_err(|error| self.unopened(error))?;
+        self.folder.sync_names().map_err(|error| self.unusable(error))?;
+        let commit = self.check_format(&*kv)?;
         let witness = Witness::begin(&self.folder, FORMAT, self.engine, commit.commit);
         Ok(Opened { kv, commit, witness: witness.map_err(|error| self.unusable(error))? })
+    }
+
+    /// Opens and checks a copy of the engine's files, and has it take their place if it is whole.
+    fn check(&self, found: Option<&Testimony>) -> Result<(), OpenError> {
+        let work = self.folder.copy().map_err(|error| {
+            if is_full(&error) {
+                self.full("its files are copied before it is checked, and 64 MiB stay free")
+            } else {
+                self.unusable(error)
+            }
+        })?;
+        let checked = survive(self.damaged("its engine breaks down over it"), || {
+            let kv = (self.open_kv)(&work).map_err(|error| self.broken(&error))?;
+            let commit = self.check_format(&*kv)?;
+            self.check_whole(&*kv, commit, found)?;
+            Ok(commit)
+        });
+        let commit = match checked {
+            Ok(commit) => commit,
+            Err(error) => {
+                self.folder.drop_copy().map_err(|error| self.unusable(error))?;
+                return Err(error);
+            }
+        };
+        let kept = self.folder.take_copy(found.is_none()).map_err(|error| self.unusable(error))?;
+        if let Some(kept) = kept {
+            let files = kept.display();
+            tracing::warn!(
+                commit = commit.commit,
+                "the store is whole as far as it goes; what was acknowledged last is not known, so its files as they were \
+                 found are kept in `{files}`"
+            );
+        } else {
+            tracing::info!(commit = commit.commit, "the store is whole");
+        }
+        Ok(())
     }
 
     /// What the witness says, if it may be opened at all.
@@ -227,37 +160,35 @@ impl Opener {
         Ok(false)
     }
 
-    fn copy_aside(&self) -> Result<PathBuf, OpenError> {
-        let copy = self.folder.copy_aside().map_err(|error| {
-            if is_full(&error) {
-                let needed = "its files are copied aside before it is checked, and 64 MiB stay free".to_owned();
-                OpenError::Full { path: self.folder.join(""), needed }
-            } else {
-                self.unusable(error)
-            }
-        })?;
-        tracing::info!(copy = %copy.display(), "the engine's files are copied aside");
-        Ok(copy)
+    /// The engine's own files, as they were left, do not open.
+    fn unopened(&self, error: KvError) -> OpenError {
+        if error.is_full() {
+            return self.full("the engine notes where everything is");
+        }
+        OpenError::Engine { path: self.folder.engine(), source: error }
     }
 
-    fn unopened(&self, error: KvError, copy: Option<&Path>) -> OpenError {
-        match copy {
-            _ if error.is_full() => {
-                let needed = "the engine notes where everything is".to_owned();
-                OpenError::Full { path: self.folder.join(""), needed }
-            }
-            Some(copy) => damaged(crate::telemetry::describe(&error), copy),
-            None => OpenError::Engine { path: self.folder.engine(), source: error },
+    /// A copy does not open, or cannot be read.
+    fn broken(&self, error: &KvError) -> OpenError {
+        if error.is_full() {
+            return self.full("the engine notes where everything is");
         }
+        self.damaged(&describe(error))
+    }
+
+    fn damaged(&self, what: &str) -> OpenError {
+        OpenError::Damaged { what: what.to_owned(), files: self.folder.engine(), witness: self.witness() }
+    }
+
+    fn full(&self, needed: &str) -> OpenError {
+        OpenError::Full { path: self.folder.join(""), needed: needed.to_owned() }
     }
 
     fn unusable(&self, source: io::Error) -> OpenError {
-        let path = self.folder.join("");
         if is_full(&source) {
-            let needed = "small files beside the engine's".to_owned();
-            return OpenError::Full { path, needed };
+            return self.full("small files beside the engine's");
         }
-        OpenError::Folder { path, source }
+        OpenError::Folder { path: self.folder.join(""), source }
     }
 
     fn witness(&self) -> PathBuf {
@@ -265,12 +196,11 @@ impl Opener {
     }
 
     /// Reads what the store is written in; writes it into one that is empty.
-    fn check_format(&self, kv: &dyn Kv, copy: Option<&Path>) -> Result<CommitRecord, OpenError> {
-        let copy = copy.map_or_else(|| self.folder.engine(), Path::to_owned);
-        let engine = |error| self.unopened(error, Some(&copy));
-        let record = |error: RecordError| damaged(error.to_string(), &copy);
+    fn check_format(&self, kv: &dyn Kv) -> Result<CommitRecord, OpenError> {
+        let engine = |error| self.broken(&error);
+        let record = |error: RecordError| self.damaged(&error.to_string());
         let Some(format) = kv.get(key::FORMAT).map_err(engine)? else {
-            return self.make(kv, &copy);
+            return self.make(kv);
         };
         let format: FormatRecord = match migration::decode(&format) {
             Err(RecordError::Format(format)) => {
@@ -287,12 +217,12 @@ impl Opener {
         migration::decode(&commit).map_err(record)
     }
 
-    fn make(&self, kv: &dyn Kv, copy: &Path) -> Result<CommitRecord, OpenError> {
-        let engine = |error| self.unopened(error, Some(copy));
+    fn make(&self, kv: &dyn Kv) -> Result<CommitRecord, OpenError> {
+        let engine = |error| self.broken(&error);
         if count(kv).map_err(engine)? > 0 {
-            return Err(damaged("it does not say what format it is in".to_owned(), copy));
+            return Err(self.damaged("it does not say what format it is in"));
         }
-        let record = |error: RecordError| damaged(error.to_string(), copy);
+        let record = |error: RecordError| self.damaged(&error.to_string());
         let format = FormatRecord { format: FORMAT, oldest_reader: OLDEST_READER.to_owned() };
         let commit = CommitRecord::default();
         let batch = Batch::from([
@@ -303,22 +233,21 @@ impl Opener {
         Ok(commit)
     }
 
-    /// Compares what came up with what was acknowledged, and reads every page.
-    fn check_whole(
-        &self,
-        kv: &dyn Kv,
-        commit: CommitRecord,
-        found: Option<&Testimony>,
-        copy: &Path,
-    ) -> Result<(), OpenError> {
+    /// Reads every page, and compares what came up with what was acknowledged. What came up may be less than that, and
+    /// whole; then the operator may go on with it.
+    fn check_whole(&self, kv: &dyn Kv, commit: CommitRecord, found: Option<&Testimony>) -> Result<(), OpenError> {
+        let entries = count(kv).map_err(|error| self.broken(&error))?;
+        if entries != commit.entries {
+            return Err(self.damaged(&format!("it has {entries} entries where {} belong", commit.entries)));
+        }
         let acknowledged = found.map_or(0, |testimony| testimony.commit);
         if commit.commit < acknowledged {
             // Not promised: what was acknowledged was in the kernel, and the machine has been started anew since.
             let expected = self.durability == Durability::ProcessCrash
                 && found.is_some_and(|testimony| !testimony.is_of_this_boot());
             if !expected {
-                let (copy, witness) = (copy.to_owned(), self.witness());
-                return Err(OpenError::Behind { commit: commit.commit, acknowledged, copy, witness });
+                let (files, witness) = (self.folder.engine(), self.witness());
+                return Err(OpenError::Behind { commit: commit.commit, acknowledged, files, witness });
             }
             let lost = acknowledged - commit.commit;
             tracing::error!(
@@ -326,16 +255,32 @@ impl Opener {
                 "the machine went down, and with `durability: process_crash` the last changes with it"
             );
         }
-        let entries = count(kv).map_err(|error| self.unopened(error, Some(copy)))?;
-        if entries != commit.entries {
-            return Err(damaged(format!("{entries} of its {} entries are there", commit.entries), copy));
-        }
         Ok(())
     }
 }
 
-fn damaged(what: String, copy: &Path) -> OpenError {
-    OpenError::Damaged { what, copy: copy.to_owned() }
+/// Does `risky`, which may panic: sled does over some damaged logs. Then the answer is `otherwise`; where panics end the
+/// process, it ends with that on standard error.
+fn survive<T>(otherwise: OpenError, risky: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    #[cfg(panic = "abort")]
+    let usual = {
+        let usual = panic::take_hook();
+        let message = otherwise.to_string();
+        panic::set_hook(Box::new(move |_| end_with(&message)));
+        usual
+    };
+    let done = panic::catch_unwind(AssertUnwindSafe(risky));
+    #[cfg(panic = "abort")]
+    panic::set_hook(usual);
+    done.unwrap_or(Err(otherwise))
+}
+
+#[cfg(panic = "abort")]
+#[allow(clippy::exit, reason = "the process ends here in any case; this way it says why, and leaves no core")]
+fn end_with(message: &str) {
+    use std::io::Write as _;
+    writeln!(io::stderr(), "chittyconnect: {message}").ok();
+    std::process::exit(1);
 }
 
 /// Reads every entry and counts all but the meta ones.

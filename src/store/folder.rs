@@ -9,10 +9,14 @@ use serde::{Deserialize, Serialize};
 
 /// Where the engine's files are.
 const ENGINE: &str = "engine";
-/// Where a copy of them goes before an unclean store is opened.
-const COPY: &str = "engine.copy";
-/// The same while it is being made.
-const PARTIAL_COPY: &str = "engine.copy.partial";
+/// Where the copy of them is that is opened and checked in their place.
+const WORK: &str = "engine.work";
+/// Where they go as they were found, when the copy takes their place and they may still be of use; with a number.
+const FOUND: &str = "engine.found-";
+/// The same when they are of no more use.
+const REPLACED: &str = "engine.replaced";
+/// Ends the names of files that the engine has not finished.
+const UNFINISHED: &str = ".generating";
 /// Held by whoever has the store open.
 const LOCK: &str = "lock";
 /// Room that is left on the disk: an engine that met a full disk can neither be read nor opened again, so it never
@@ -95,22 +99,49 @@ impl Folder {
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// Copies the engine's files aside, unless a copy is there: that one is from before an earlier attempt to open, and
-    /// so the better one. Where the file system can, the copy shares its blocks with the original.
-    pub(super) fn copy_aside(&self) -> io::Result<PathBuf> {
-        let (copy, partial) = (self.join(COPY), self.join(PARTIAL_COPY));
-        if copy.exists() {
-            return Ok(copy);
+    /// Ends what an earlier process did not: a copy that was to take the place of the engine's files does so, any other
+    /// goes.
+    pub(super) fn settle(&self) -> io::Result<()> {
+        let work = self.join(WORK);
+        // The engine's files are out of the way only once their copy is known to be whole.
+        if !self.engine().exists() && work.exists() {
+            fs::rename(&work, self.engine())?;
+            self.sync()?;
         }
-        // Left by a process that ended while it copied.
-        remove_if_there(&partial)?;
-        let copied = self.copy_folder(&self.engine(), &partial).and_then(|()| fs::rename(&partial, &copy));
+        remove_if_there(&work)?;
+        remove_if_there(&self.join(REPLACED))
+    }
+
+    /// Copies the engine's files, to be opened in their place: what opening does to damaged ones, it does to the copy.
+    /// Where the file system can, the copy shares its blocks with the original.
+    pub(super) fn copy(&self) -> io::Result<PathBuf> {
+        let work = self.join(WORK);
+        let copied = self.copy_folder(&self.engine(), &work).and_then(|()| self.sync());
         if let Err(error) = copied {
-            remove_if_there(&partial)?;
+            remove_if_there(&work)?;
             return Err(error);
         }
+        Ok(work)
+    }
+
+    /// Removes the copy.
+    pub(super) fn drop_copy(&self) -> io::Result<()> {
+        remove_if_there(&self.join(WORK))
+    }
+
+    /// Puts the copy, which is closed again, in the place of the engine's files. Those go, or, to be kept, where this says.
+    pub(super) fn take_copy(&self, keep: bool) -> io::Result<Option<PathBuf>> {
+        let mut numbered = (1..100_000).map(|number| self.join(&format!("{FOUND}{number}")));
+        let aside = if keep { numbered.find(|path| !path.exists()) } else { Some(self.join(REPLACED)) };
+        let aside = aside.ok_or(io::ErrorKind::AlreadyExists)?;
+        fs::rename(self.engine(), &aside)?;
+        fs::rename(self.join(WORK), self.engine())?;
         self.sync()?;
-        Ok(copy)
+        if keep {
+            return Ok(Some(aside));
+        }
+        remove_if_there(&aside)?;
+        Ok(None)
     }
 
     /// Files and folders, durable when this returns.
@@ -118,6 +149,10 @@ impl Folder {
         fs::create_dir_all(to)?;
         for entry in fs::read_dir(from)? {
             let entry = entry?;
+            // The engine would take a file that it has not finished for its latest.
+            if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+                continue;
+            }
             let target = to.join(entry.file_name());
             if entry.file_type()?.is_dir() {
                 self.copy_folder(&entry.path(), &target)?;
@@ -150,11 +185,6 @@ impl Folder {
             Some(parent) => File::open(parent).map_or(Ok(()), |parent| parent.sync_all()),
             None => Ok(()),
         }
-    }
-
-    /// Removes the copy, once the store is known to be whole.
-    pub(super) fn remove_copy(&self) -> io::Result<()> {
-        remove_if_there(&self.join(COPY))
     }
 
     /// Length and checksum of every file of the engine, by name.
@@ -250,20 +280,35 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_made_once_and_kept_until_it_is_removed() {
+    fn a_copy_takes_the_place_of_what_was_found_or_goes() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::take(temporary.path()).unwrap();
         fs::create_dir_all(folder.engine().join("blobs")).unwrap();
-        fs::write(folder.engine().join("db"), "first").unwrap();
+        fs::write(folder.engine().join("db"), "found").unwrap();
+        fs::write(folder.engine().join("snap.1.generating"), "half").unwrap();
         fs::write(folder.engine().join("blobs/1"), "blob").unwrap();
-        let before = folder.sums().unwrap();
-        let copy = folder.copy_aside().unwrap();
+        let found = folder.sums().unwrap();
+        let copy = folder.copy().unwrap();
         assert_eq!(fs::read_to_string(copy.join("blobs/1")).unwrap(), "blob");
-        fs::write(folder.engine().join("db"), "other").unwrap();
-        assert_ne!(folder.sums().unwrap(), before);
-        folder.copy_aside().unwrap();
-        assert_eq!(fs::read_to_string(copy.join("db")).unwrap(), "first");
-        folder.remove_copy().unwrap();
-        assert!(!copy.exists());
+        assert!(!copy.join("snap.1.generating").exists());
+        fs::write(copy.join("db"), "opened").unwrap();
+        assert_eq!(folder.sums().unwrap(), found);
+        // A process that ends here leaves the engine as it was found.
+        folder.settle().unwrap();
+        assert!(!copy.exists() && folder.sums().unwrap() == found);
+
+        fs::write(folder.copy().unwrap().join("db"), "opened").unwrap();
+        let kept = folder.take_copy(true).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(folder.engine().join("db")).unwrap(), "opened");
+        assert_eq!(fs::read_to_string(kept.join("db")).unwrap(), "found");
+        // One that ends between the two renames leaves a copy that is whole.
+        fs::rename(folder.engine(), &copy).unwrap();
+        folder.settle().unwrap();
+        assert_eq!(fs::read_to_string(folder.engine().join("db")).unwrap(), "opened");
+        fs::write(folder.copy().unwrap().join("db"), "again").unwrap();
+        assert_eq!(folder.take_copy(false).unwrap(), None);
+        assert_eq!(fs::read_to_string(folder.engine().join("db")).unwrap(), "again");
+        let names = fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("engine")).count(), 2);
     }
 }

@@ -15,7 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::support::eventually::DEADLINE;
-use crate::support::store::{self, Inside};
+use crate::support::store::{self, Inside, has_copies};
 use crate::support::task::at;
 use crate::support::{Answer, Ask, Client, Daemon, Ending, Signal, TASKS, Tenant};
 
@@ -322,7 +322,7 @@ impl Trial {
         let daemon = place.start();
         let checked = daemon.log().contains("the store is checked before it is used");
         assert_eq!(checked, signal == Signal::SIGKILL, "an unclean store is checked, and no other");
-        assert!(!data.join("engine.copy").exists() && !data.join("engine.copy.partial").exists());
+        assert!(!has_copies(&data));
         let there: BTreeMap<String, Value> = tenants.iter().flat_map(|tenant| listed(&daemon, tenant)).collect();
         let tasks = inside.tasks.iter();
         let wanted: BTreeMap<String, Value> = tasks.map(|task| (task.task_id.to_string(), json!(task.title))).collect();

@@ -200,7 +200,7 @@ fn a_page_of_large_tasks_ends_early() {
     loop {
         let answer = daemon.ask(&alice.list(&query));
         assert_eq!(answer.status(), 200, "{}", answer.problem());
-        assert!(answer.body.len() < 4 * 1024 * 1024 + 128 * 1024, "a page of {} bytes", answer.body.len());
+        assert!(answer.body.len() < 1024 * 1024 + 128 * 1024, "a page of {} bytes", answer.body.len());
         let page = answer.json();
         sizes.push(page["count"].as_u64().unwrap());
         seen.extend(column(&page["tasks"], "title"));
@@ -211,7 +211,7 @@ fn a_page_of_large_tasks_ends_early() {
         assert!(sizes.len() < 80, "pages without end: {sizes:?}");
     }
     assert_eq!((seen.len(), sizes.iter().sum()), (80, 80), "{sizes:?}");
-    assert!(sizes.len() >= 2 && sizes[0] > 30, "{sizes:?}");
+    assert!(sizes.len() >= 2 && sizes[0] > 10, "{sizes:?}");
 }
 
 #[test]

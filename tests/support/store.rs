@@ -17,6 +17,12 @@ pub(crate) fn long() -> bool {
     std::env::var_os("CHITTY_TEST_LONG").is_some_and(|value| value == "1")
 }
 
+/// Whether the folder holds copies of the engine's files, or what a copy took the place of.
+pub(crate) fn has_copies(folder: &Path) -> bool {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.into_iter().any(|name| name.to_string_lossy().starts_with("engine."))
+}
+
 /// What is in a store.
 #[derive(Debug)]
 pub(crate) struct Inside {

@@ -125,12 +125,12 @@ async fn an_unclean_store_that_is_whole_is_opened_and_leaves_no_copy() {
     copy_as_killed(folder.path(), killed.path());
     let store = open(killed.path());
     assert_eq!(store.list_tasks(all_of("alice")).await.unwrap().tasks.len(), 50);
-    assert!(!killed.path().join("data/engine.copy").exists());
+    assert!(!killed.path().join("data/engine.work").exists() && !killed.path().join("data/engine.found-1").exists());
     store.close().await;
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_refused_and_its_copy_named() {
+async fn a_damaged_store_is_refused_and_stays_as_it_was_found() {
     let (folder, clean) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = with_tasks(folder.path(), 300).await;
     store.close().await;
@@ -154,13 +154,14 @@ async fn a_damaged_store_is_refused_and_its_copy_named() {
                 store.close().await;
             }
             Err(error) => {
-                let copy = place.path().join("data/engine.copy");
-                assert!(error.to_string().contains(copy.to_str().unwrap()), "{how}: {error}");
-                assert_eq!(fs::read(copy.join("db")).unwrap(), damaged, "{how}");
-                // Asked again, it says the same, and the copy is still what it was.
-                let again = try_open(place.path()).err().map(|error| error.to_string());
-                assert!(again.is_some_and(|again| again.contains(copy.to_str().unwrap())), "{how}");
-                assert_eq!(fs::read(copy.join("db")).unwrap(), damaged, "{how}");
+                let files = place.path().join("data/engine");
+                assert!(error.to_string().contains(files.to_str().unwrap()), "{how}: {error}");
+                assert_eq!(fs::read(files.join("db")).unwrap(), damaged, "{how}");
+                // Asked again, it says the same of the same files.
+                let again = try_open(place.path()).err().map(|again| again.to_string());
+                assert_eq!(again, Some(error.to_string()), "{how}");
+                assert_eq!(fs::read(files.join("db")).unwrap(), damaged, "{how}");
+                assert!(!place.path().join("data/engine.work").exists(), "{how}");
             }
         }
     }
