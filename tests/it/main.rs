@@ -31,6 +31,7 @@ mod streaming;
 mod support;
 mod task_create;
 mod task_described;
+mod task_hostile;
 mod task_list;
 mod task_once;
 mod task_patch;
