@@ -48,6 +48,8 @@ type InPath = Result<Path<String>, PathRejection>;
     responses(
         (status = 200, body = TaskCreated, headers(("ETag" = String, description = "the task's version"))),
         (status = 400, description = "`title required`, `creation_failed`"),
+        (status = 408, description = "`request_timeout`: the body took more than a minute"),
+        (status = 415, description = "`unsupported_media_type`: the body has a Content-Encoding"),
         (status = 413, description = "`body_too_large`: the body has more than 4 MiB, or metadata more than 64 KiB"),
         (status = 422, description = "`idempotency_key_reused`"),
     )
@@ -154,6 +156,8 @@ async fn get_task(state: &ApiState, caller: &Principal, id: InPath, headers: &He
         (status = 404, description = "`task_not_found`"),
         (status = 409, description = "`invalid_transition`"),
         (status = 412, description = "`precondition_failed`: the task is in another version"),
+        (status = 408, description = "`request_timeout`: the body took more than a minute"),
+        (status = 415, description = "`unsupported_media_type`: the body has a Content-Encoding"),
         (status = 413, description = "`body_too_large`: the body has more than 4 MiB, or result more than 64 KiB"),
         (status = 422, description = "`idempotency_key_reused`"),
     )

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use crate::model::json::Json;
 use crate::model::task::{Priority, Status, Task};
@@ -124,6 +124,12 @@ pub(super) fn status_words() -> Object {
 /// The words of a priority, for the description.
 pub(super) fn priority_words() -> Object {
     one_of(Priority::ALL.iter().map(|priority| priority.as_str()))
+}
+
+pub(super) fn priority_or_null() -> Object {
+    let words = Priority::ALL.iter().map(|priority| serde_json::Value::from(priority.as_str()));
+    let kind = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(kind).enum_values(Some(words.chain([serde_json::Value::Null]))).build()
 }
 
 fn one_of(words: impl Iterator<Item = &'static str>) -> Object {

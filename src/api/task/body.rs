@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use utoipa::ToSchema;
 
-use super::answer::{priority_words, status_words};
+use super::answer::{priority_or_null, priority_words, status_words};
 use super::object::{Kind, Member, Object};
 use crate::auth::Principal;
 use crate::model::id::TaskId;
@@ -26,7 +26,8 @@ const TASK_TYPE: &str = "user_request";
 const STATUSES: &str = "pending, in_progress, completed, failed, cancelled";
 const PRIORITIES: &str = "low, normal, high, urgent";
 
-/// A task to be made. Lengths are in bytes of UTF-8. Members of other names are ignored.
+/// A task to be made. Lengths are in bytes of UTF-8. Members of other names are ignored, but for `chittyId` and
+/// `chitty_id`: one that is not the key's is 403 `forbidden`.
 #[derive(Debug, ToSchema)]
 pub(super) struct CreateTask {
     #[schema(min_length = 1, max_length = 4096)]
@@ -36,7 +37,8 @@ pub(super) struct CreateTask {
     description: Option<String>,
     #[schema(max_length = 128, default = "user_request")]
     task_type: Option<String>,
-    #[schema(schema_with = priority_words, required = false)]
+    /// `null` is the default, normal.
+    #[schema(schema_with = priority_or_null, required = false)]
     priority: Option<Priority>,
     /// A task of the same session.
     #[schema(value_type = Option<String>, format = "uuid")]
@@ -113,14 +115,15 @@ impl FromStr for Parent {
     }
 }
 
-/// What is to change; what is left out stays. Lengths are in bytes of UTF-8. Members of other names are ignored.
+/// What is to change; what is left out stays. Lengths are in bytes of UTF-8. Members of other names are ignored, but for
+/// `chittyId` and `chitty_id`: one that is not the key's is 403 `forbidden`.
 #[derive(Debug, ToSchema)]
 #[allow(clippy::option_option, reason = "absent and null are two things")]
 pub(super) struct UpdateTask {
     /// From `completed`, `failed` and `cancelled` there is no way on.
     #[schema(schema_with = status_words, required = false)]
     status: Option<Status>,
-    #[schema(min_length = 1, max_length = 4096)]
+    #[schema(min_length = 1, max_length = 4096, nullable = false)]
     title: Option<String>,
     /// Empty or `null` clears it.
     #[schema(value_type = Option<String>, max_length = 65536)]
