@@ -50,6 +50,9 @@ pub enum AuthError {
     /// No key was presented.
     #[error("no API key was presented")]
     Missing,
+    /// Several keys were presented, or one several times: which is meant cannot be told.
+    #[error("more than one API key was presented")]
+    Several,
     /// There is no such key.
     #[error("this API key is not known")]
     Unknown,

@@ -121,24 +121,33 @@ pub fn header_as_written(name: &HeaderName) -> String {
 /// # Errors
 /// [`AuthError`].
 pub async fn authenticate(store: &dyn Store, headers: &HeaderMap, own: &HeaderName) -> Result<Principal, AuthError> {
-    let presented = presented(headers, own).ok_or(AuthError::Missing)?;
+    let presented = presented(headers, own)?;
     let found = store.key(&hash(presented)).await.map_err(AuthError::Unavailable)?;
     admit(found, Time::now())
 }
 
-fn presented<'h>(headers: &'h HeaderMap, own: &HeaderName) -> Option<&'h [u8]> {
-    let key = match (headers.get(own), headers.get(header::AUTHORIZATION)) {
-        (Some(key), _) => key.as_bytes(),
-        (None, Some(credentials)) => {
-            let credentials = credentials.as_bytes();
-            let end = credentials.iter().position(|&byte| byte == b' ')?;
-            let (scheme, key) = credentials.split_at(end);
-            scheme.eq_ignore_ascii_case(b"bearer").then_some(key)?
-        }
-        (None, None) => return None,
+fn presented<'h>(headers: &'h HeaderMap, own: &HeaderName) -> Result<&'h [u8], AuthError> {
+    let key = match (single(headers, own)?, single(headers, &header::AUTHORIZATION)?) {
+        (Some(key), _) => Some(key),
+        (None, Some(credentials)) => bearer(credentials),
+        (None, None) => None,
     };
-    let key = key.trim_ascii();
-    (!key.is_empty()).then_some(key)
+    key.map(<[u8]>::trim_ascii).filter(|key| !key.is_empty()).ok_or(AuthError::Missing)
+}
+
+/// The one value of a header: whoever stands between a client and us may look at another one of several.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, AuthError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(AuthError::Several),
+        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
+    }
+}
+
+fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+    let end = credentials.iter().position(|&byte| byte == b' ')?;
+    let (scheme, key) = credentials.split_at(end);
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
 }
 
 fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
@@ -196,7 +205,7 @@ mod tests {
             map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         let found = presented(&map, &HeaderName::from_static("x-key"));
-        found.map(|key| String::from_utf8(key.to_vec()).unwrap())
+        found.ok().map(|key| String::from_utf8(key.to_vec()).unwrap())
     }
 
     #[test]
@@ -213,6 +222,8 @@ mod tests {
             (&[("authorization", "Basic a")], None),
             (&[("authorization", "a")], None),
             (&[("x-api-key", "a")], None),
+            (&[("x-key", "a"), ("x-key", "a")], None),
+            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], None),
             (&[], None),
         ] {
             assert_eq!(found_in(headers).as_deref(), key, "{headers:?}");

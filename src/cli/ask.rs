@@ -62,7 +62,16 @@ fn ask_one<T: DeserializeOwned>(socket: &Path, question: &Question<'_>) -> Resul
             }
             Err(_) => return Ok(Asked::NoDaemon),
         }
-        let failed = |error: reqwest::Error| format!("{}: {}", socket.display(), chain(&error));
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                let seconds = PATIENCE.as_secs();
+                return format!(
+                    "{}: the daemon has not answered for {seconds} s; what it was asked to do may be done all the same",
+                    socket.display()
+                );
+            }
+            format!("{}: {}", socket.display(), chain(&error))
+        };
         let client =
             reqwest::Client::builder().no_proxy().unix_socket(socket).timeout(PATIENCE).build().map_err(failed)?;
         let request = match question {

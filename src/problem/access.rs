@@ -25,7 +25,7 @@ impl Problem {
                 let message = format!("{message}; send one as `{own}: <key>` or `Authorization: Bearer <key>`");
                 refused("Missing API key", message)
             }
-            AuthError::Unknown => refused("Invalid API key", message),
+            AuthError::Unknown | AuthError::Several => refused("Invalid API key", message),
             AuthError::Inactive | AuthError::Expired(_) => refused("API key is inactive", message),
             AuthError::Unavailable(_) => Self {
                 retry_after: Some(STORE_RETRY_AFTER),
