@@ -67,6 +67,9 @@ pub enum StoreError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     OnceReused,
+    /// No key has this id.
+    #[error("no key has this id")]
+    NoSuchKey,
     /// A key with this hash or id is there already.
     #[error("a key with this id is there already")]
     KeyExists,
@@ -199,6 +202,12 @@ pub trait Store: Send + Sync {
 
     /// The key with this hash, whatever its status; `None` if there is none.
     async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError>;
+
+    /// Every key, by chitty id and then by age.
+    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError>;
+
+    /// Has a key let nobody in any more, from the next request on. The key as it is then.
+    async fn revoke_key(&self, id: &KeyId) -> Result<Arc<Key>, StoreError>;
 
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;

@@ -5,19 +5,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::Degraded;
+use crate::auth::key::list::{KeyList, ListedKey};
 use crate::auth::key::request::KeyWords;
 use crate::auth::key::{KeyReport, issue};
 use crate::problem::Problem;
 use crate::registry::report::RoutesReport;
 use crate::route::explain::Explanation;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
@@ -68,12 +69,13 @@ pub fn metrics_router(state: AdminState) -> Router {
         .with_state(state)
 }
 
-/// What the command line asks: `/routes`, `/explain?url=`, `POST /keys`, and the three of [`metrics_router`].
+/// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/{id}/revoke`, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))
         .route("/explain", get(explain_url))
-        .route("/keys", post(make_key))
+        .route("/keys", get(list_keys).post(make_key))
+        .route("/keys/{id}/revoke", post(revoke_key))
         .with_state(state.clone())
         .merge(metrics_router(state))
 }
@@ -140,4 +142,31 @@ async fn make_key(State(state): State<AdminState>, body: Bytes) -> Response {
             Problem { message, ..Problem::from(error) }.response("", &http::HeaderMap::new())
         }
     }
+}
+
+async fn list_keys(State(state): State<AdminState>) -> Response {
+    match state.store.keys().await {
+        Ok(keys) => axum::Json(KeyList::of(&keys)).into_response(),
+        Err(error) => store_problem(error),
+    }
+}
+
+async fn revoke_key(State(state): State<AdminState>, Path(id): Path<String>) -> Response {
+    let revoked = match id.parse() {
+        Ok(id) => state.store.revoke_key(&id).await,
+        Err(_) => Err(StoreError::NoSuchKey),
+    };
+    match revoked {
+        Ok(key) => {
+            tracing::info!(key = %key.id, chitty_id = %key.chitty_id, "an API key was revoked");
+            axum::Json(ListedKey::from(&*key)).into_response()
+        }
+        Err(error) => store_problem(error),
+    }
+}
+
+/// With its cause, unlike to clients: who asks on the socket is the operator.
+fn store_problem(error: StoreError) -> Response {
+    let message = describe(&error);
+    Problem { message, ..Problem::from(error) }.response("", &http::HeaderMap::new())
 }

@@ -7,10 +7,12 @@ use super::{CLOSE_STORE, Shared, StartError, background};
 use crate::auth::key::request::KeyRequest;
 use crate::auth::key::{IssueError, Issued, issue};
 use crate::config::Config;
+use crate::model::id::KeyId;
+use crate::model::key::Key;
 use crate::registry::report::{RoutesReport, rejected_of};
 use crate::route::explain::{Explanation, NotUrl, explain};
-use crate::store::Store;
 use crate::store::embedded::Embedded;
+use crate::store::{Store, StoreError};
 use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
@@ -67,29 +69,51 @@ impl Offline {
     }
 }
 
-/// Why there is no new key.
+/// Why nothing was done with keys.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant is the error of the part it names")]
-pub enum NotIssued {
+pub enum KeyError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
     Issue(#[from] IssueError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Makes a key in the store, which no daemon may have open.
 ///
 /// # Errors
-/// [`NotIssued`].
-pub fn issue_key(config: &Config, request: KeyRequest) -> Result<Issued, NotIssued> {
-    let metrics = Arc::new(Metrics::new().map_err(StartError::from)?);
-    let store = Embedded::open(&config.store, metrics).map_err(StartError::from)?;
+/// [`KeyError`].
+pub fn issue_key(config: &Config, request: KeyRequest) -> Result<Issued, KeyError> {
+    Ok(in_store(config, async |store| issue(store, request).await)??)
+}
+
+/// Every key in the store, which no daemon may have open.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn keys(config: &Config) -> Result<Vec<Arc<Key>>, KeyError> {
+    Ok(in_store(config, async |store| store.keys().await)??)
+}
+
+/// Revokes a key in the store, which no daemon may have open.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn revoke_key(config: &Config, id: &KeyId) -> Result<Arc<Key>, KeyError> {
+    Ok(in_store(config, async |store| store.revoke_key(id).await)??)
+}
+
+/// Opens the store for one piece of work.
+fn in_store<T>(config: &Config, work: impl AsyncFnOnce(&Embedded) -> T) -> Result<T, StartError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let store = Embedded::open(&config.store, metrics)?;
     let runtime = background::runtime().map_err(StartError::System)?;
-    let issued = runtime.block_on(async {
-        let issued = issue(&store, request).await;
+    Ok(runtime.block_on(async {
+        let done = work(&store).await;
         // What was answered is on the disk, closed or not.
         tokio::time::timeout(CLOSE_STORE, store.close()).await.ok();
-        issued
-    });
-    Ok(issued?)
+        done
+    }))
 }

@@ -2,6 +2,7 @@
 //!
 //! A presented key is only ever hashed: no comparison sees it, and no log.
 
+pub mod list;
 pub mod request;
 
 use std::fmt;

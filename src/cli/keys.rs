@@ -1,4 +1,4 @@
-//! `keys create`: an API key, by the running daemon, else written into the store itself.
+//! `keys create`, `list` and `revoke`: API keys, by the running daemon, else in the store itself.
 
 use clap::Subcommand;
 
@@ -6,7 +6,9 @@ use super::ask::{Asked, Question, ask};
 use super::{Configured, Format, Output, output};
 use crate::app::offline;
 use crate::auth::key::KeyReport;
+use crate::auth::key::list::{KeyList, ListedKey};
 use crate::auth::key::request::{KeyField, KeyMistake, KeyWords};
+use crate::model::id::KeyId;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
@@ -14,6 +16,22 @@ pub(super) enum Keys {
     Create {
         #[command(flatten)]
         key: NewKey,
+        #[command(flatten)]
+        configured: Configured,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print what is known of every key
+    List {
+        #[command(flatten)]
+        configured: Configured,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let a key in no more, for good
+    Revoke {
+        /// Its id, as `keys create` and `keys list` say it; not the key
+        id: String,
         #[command(flatten)]
         configured: Configured,
         #[command(flatten)]
@@ -56,7 +74,39 @@ impl From<NewKey> for KeyWords {
 pub(super) fn run(command: Keys) -> Result<(), String> {
     match command {
         Keys::Create { key, configured, output } => create(&key.into(), &configured, output.format),
+        Keys::List { configured, output } => list(&configured, output.format),
+        Keys::Revoke { id, configured, output } => revoke(&id, &configured, output.format),
     }
+}
+
+const IN_THE_STORE: &str = "the store itself is opened";
+
+fn list(configured: &Configured, format: Format) -> Result<(), String> {
+    let (file, config) = configured.load()?;
+    let list = match ask::<KeyList>(&Configured::sockets(&file, &config), &Question::Get("/keys"), IN_THE_STORE)? {
+        Asked::Answer(list) => list,
+        Asked::NoDaemon => KeyList::of(&offline::keys(&config).map_err(|error| output::chain(&error))?),
+    };
+    output::facts(&list, format)
+}
+
+fn revoke(id: &str, configured: &Configured, format: Format) -> Result<(), String> {
+    let accepted = "accepted: an id of `keys list`";
+    // It may be the key itself, which is for no screen.
+    let id: KeyId = id.parse().map_err(|_| format!("found what is no key's id; {accepted}"))?;
+    let (file, config) = configured.load()?;
+    let failed = |error: String| format!("{id}: {error}; {accepted}");
+    let question = format!("/keys/{id}/revoke");
+    let sockets = Configured::sockets(&file, &config);
+    let revoked =
+        match ask::<ListedKey>(&sockets, &Question::Post(&question, Vec::new()), IN_THE_STORE).map_err(failed)? {
+            Asked::Answer(key) => key,
+            Asked::NoDaemon => {
+                let key = offline::revoke_key(&config, &id).map_err(|error| failed(output::chain(&error)))?;
+                ListedKey::from(&*key)
+            }
+        };
+    output::facts(&revoked, format)
 }
 
 fn create(words: &KeyWords, configured: &Configured, format: Format) -> Result<(), String> {
@@ -74,7 +124,10 @@ fn create(words: &KeyWords, configured: &Configured, format: Format) -> Result<(
         Format::Text => report.key.expose().to_owned(),
     };
     output::hand_out(&shown).map_err(|error| {
-        format!("standard output: {error}; the key {} was made, and nobody has it now: make another", report.id)
+        format!(
+            "standard output: {error}; the key {} was made, and nobody has it now: revoke it (`keys revoke {}`)",
+            report.id, report.id
+        )
     })?;
     if format == Format::Text {
         output::complain(&about(&report));

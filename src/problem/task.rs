@@ -81,6 +81,7 @@ impl From<StoreError> for Problem {
                 "idempotency_key_reused",
                 "this Idempotency-Key came with another request before; accepted: a new one for each request",
             ),
+            StoreError::NoSuchKey => Self::not_found(message),
             // Of keys, which nobody is given over this API.
             StoreError::KeyExists => Self::internal(),
             StoreError::Unavailable(_) => Self {

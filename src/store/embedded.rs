@@ -23,8 +23,8 @@ use super::engine::{OpenKv, Opener};
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
 use super::{Config, Durability, Expected, Once, Store, StoreError, TaskCreated, TaskPage, TaskQuery, TaskUpdated};
-use crate::model::id::{ChittyId, TaskId};
-use crate::model::key::{Key, KeyHash};
+use crate::model::id::{ChittyId, KeyId, TaskId};
+use crate::model::key::{Key, KeyHash, KeyStatus};
 use crate::model::task::{NewTask, Task, TaskPatch};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
@@ -211,6 +211,30 @@ impl Store for Embedded {
             None if keys.is_empty() => self.shared.kv().map(|_| None),
             None => Ok(None),
         }
+    }
+
+    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
+        self.shared.kv()?;
+        let mut keys: Vec<_> =
+            self.keys.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        keys.sort_by(|a, b| (&a.chitty_id, a.created_at, &a.id).cmp(&(&b.chitty_id, b.created_at, &b.id)));
+        Ok(keys)
+    }
+
+    async fn revoke_key(&self, id: &KeyId) -> Result<Arc<Key>, StoreError> {
+        let (known, id) = (Arc::clone(&self.keys), id.clone());
+        let change = move |transaction: &mut Transaction<'_>| {
+            let found = known.read().unwrap_or_else(PoisonError::into_inner).values().find(|key| key.id == id).cloned();
+            let key = Key { status: KeyStatus::Revoked, ..Key::clone(&*found.ok_or(StoreError::NoSuchKey)?) };
+            api_key::replace(transaction, &key)?;
+            let key = Arc::new(key);
+            let revoked = Arc::clone(&key);
+            transaction.once_durable(move || {
+                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, key);
+            });
+            Ok(revoked)
+        };
+        self.change("revoke_key", change).await
     }
 
     fn trouble(&self) -> Option<Arc<str>> {

@@ -244,3 +244,48 @@ fn a_key_is_stored_nowhere_as_it_is() {
     assert!(titles > 0, "the search finds what is stored");
     assert!(wrong.is_empty(), "keys in {wrong:?}");
 }
+
+#[test]
+fn a_key_that_is_revoked_is_let_in_no_more() {
+    let mut daemon = Daemon::builder().start();
+    let alice = Tenant::with(&daemon, "alice", &["--name", "laptop"]);
+    let bob = Tenant::new(&daemon, "bob");
+    let status = |daemon: &Daemon, tenant: &Tenant| daemon.ask(&list_with(&tenant.key)).fate();
+    let listed = |daemon: &Daemon| {
+        let output = daemon.command(&["keys", "list", "--format", "json"]);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains(&alice.key[7..]) && !text.contains(&bob.key[7..]), "{text}");
+        let list: Value = serde_json::from_str(&text).unwrap();
+        let keys = list["keys"].as_array().unwrap().iter();
+        keys.map(|key| (key["id"].clone(), key["chitty_id"].clone(), key["status"].clone())).collect::<Vec<_>>()
+    };
+    let row = |tenant: &Tenant, status: &str| {
+        (Value::from(&*tenant.key_id), Value::from(&*tenant.chitty_id), Value::from(status))
+    };
+    assert_eq!(listed(&daemon), [row(&alice, "active"), row(&bob, "active")]);
+
+    // Under the running daemon, from the next request on; twice is once.
+    for _ in 0..2 {
+        let output = daemon.command(&["keys", "revoke", &alice.key_id]);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("revoked"), "{output:?}");
+        assert_eq!(status(&daemon, &alice), "401 API key is inactive");
+    }
+    assert_eq!(daemon.ask(&list_with(&bob.key)).status(), 200);
+    for wrong in ["0000000000000000", &bob.key] {
+        let output = daemon.command(&["keys", "revoke", wrong]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("accepted: an id of `keys list`"), "{message}");
+    }
+
+    // In the store itself, and over a restart.
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for_exit();
+    assert!(daemon.command(&["keys", "revoke", &bob.key_id]).status.success());
+    assert_eq!(listed(&daemon), [row(&alice, "revoked"), row(&bob, "revoked")]);
+    let daemon = daemon.start_again();
+    for tenant in [&alice, &bob] {
+        assert_eq!(status(&daemon, tenant), "401 API key is inactive");
+    }
+}

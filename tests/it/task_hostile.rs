@@ -122,5 +122,5 @@ fn a_key_that_cannot_be_printed_is_an_error() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(message.contains("standard output: ") && message.contains("nobody has it now"), "{message}");
+    assert!(message.contains("standard output: ") && message.contains("nobody has it now: revoke it"), "{message}");
 }

@@ -24,6 +24,16 @@ pub(super) fn create(transaction: &mut Transaction<'_>, new: &Key) -> Result<(),
     transaction.insert(&at, &to_record(new))
 }
 
+/// Keeps a key in place of what was kept of it.
+pub(super) fn replace(transaction: &mut Transaction<'_>, changed: &Key) -> Result<(), StoreError> {
+    let at = key::api_key(&changed.chitty_id, &changed.hash);
+    if transaction.record::<KeyRecord>(&at)?.is_none() {
+        return Err(StoreError::NoSuchKey);
+    }
+    transaction.remove(&at)?;
+    transaction.insert(&at, &to_record(changed))
+}
+
 /// All keys.
 pub(super) fn load(kv: &dyn Kv) -> Result<HashMap<KeyHash, Arc<Key>>, StoreError> {
     let mut keys = HashMap::new();

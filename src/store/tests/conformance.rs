@@ -274,6 +274,12 @@ async fn keys_are_found_by_their_hash_and_stay() {
     let store = open(folder.path());
     assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), key);
     assert!(store.key(&KeyHash([8; 32])).await.unwrap().is_none());
+    assert_eq!(*store.keys().await.unwrap(), [Arc::new(key.clone())]);
+    assert!(matches!(store.revoke_key(&"other".parse().unwrap()).await, Err(StoreError::NoSuchKey)));
+    let revoked = Key { status: KeyStatus::Revoked, ..key.clone() };
+    assert_eq!(*store.revoke_key(&key.id).await.unwrap(), revoked);
+    assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), revoked);
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
 #[tokio::test]
