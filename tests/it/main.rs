@@ -26,6 +26,7 @@ mod reload;
 mod store_crash;
 mod store_damage;
 mod store_disk;
+mod store_refused;
 mod store_strace;
 mod streaming;
 mod support;

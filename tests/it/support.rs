@@ -8,6 +8,8 @@ pub(crate) mod daemon;
 pub(crate) mod disk;
 #[path = "../support/eventually.rs"]
 pub(crate) mod eventually;
+#[path = "../support/patient.rs"]
+pub(crate) mod patient;
 #[path = "../support/peer.rs"]
 pub(crate) mod peer;
 #[path = "../support/rows.rs"]
