@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{AuthError, Principal};
-use crate::model::id::{ChittyId, IdError, KeyId, SessionId};
-use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
+use crate::model::id::{IdError, KeyId};
+use crate::model::key::{Key, KeyHash, KeyStatus};
 use crate::model::time::Time;
 use crate::store::{Store, StoreError};
+use list::KeyFacts;
 use request::KeyRequest;
 
 /// The header that clients of the original send, spelt as they do.
@@ -72,34 +73,19 @@ pub enum IssueError {
     Store(#[from] StoreError),
 }
 
-/// What the one who asked for a key is told, as JSON.
+/// What the one who asked for a key is told, as JSON: the key, and beside it what is known of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields of Key")]
 pub struct KeyReport {
+    /// The key itself.
     pub key: Secret,
-    pub id: KeyId,
-    pub chitty_id: ChittyId,
-    pub session_id: SessionId,
-    pub name: String,
-    pub scopes: Vec<Scope>,
-    /// RFC 3339, milliseconds, UTC.
-    pub created_at: String,
-    /// The same; `null` = never.
-    pub expires_at: Option<String>,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub facts: KeyFacts,
 }
 
 impl From<Issued> for KeyReport {
     fn from(Issued { secret, key }: Issued) -> Self {
-        Self {
-            key: secret,
-            id: key.id,
-            chitty_id: key.chitty_id,
-            session_id: key.session_id,
-            name: key.name,
-            scopes: key.scopes,
-            created_at: key.created_at.to_string(),
-            expires_at: key.expires_at.map(|time| time.to_string()),
-        }
+        Self { key: secret, facts: KeyFacts::from(&key) }
     }
 }
 
@@ -199,6 +185,7 @@ fn hash(key: &[u8]) -> KeyHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::key::Scope;
 
     fn found_in(headers: &[(&str, &str)]) -> Option<String> {
         let mut map = HeaderMap::new();

@@ -6,7 +6,7 @@ use super::ask::{Asked, Question, ask};
 use super::{Configured, Format, Output, output};
 use crate::app::offline;
 use crate::auth::key::KeyReport;
-use crate::auth::key::list::{KeyList, ListedKey};
+use crate::auth::key::list::{KeyFacts, KeyList, ListedKey};
 use crate::auth::key::request::{KeyField, KeyMistake, KeyWords};
 use crate::model::id::KeyId;
 
@@ -126,11 +126,11 @@ fn create(words: &KeyWords, configured: &Configured, format: Format) -> Result<(
     output::hand_out(&shown).map_err(|error| {
         format!(
             "standard output: {error}; the key {} was made, and nobody has it now: revoke it (`keys revoke {}`)",
-            report.id, report.id
+            report.facts.id, report.facts.id
         )
     })?;
     if format == Format::Text {
-        output::complain(&about(&report));
+        output::complain(&about(&report.facts));
     }
     Ok(())
 }
@@ -151,15 +151,15 @@ fn flag(field: KeyField) -> &'static str {
 }
 
 /// What a person should know of a key beside the key itself.
-fn about(report: &KeyReport) -> String {
-    let scopes: Vec<&str> = report.scopes.iter().map(|scope| scope.as_str()).collect();
-    let until = report.expires_at.as_ref().map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
+fn about(facts: &KeyFacts) -> String {
+    let scopes: Vec<&str> = facts.scopes.iter().map(|scope| scope.as_str()).collect();
+    let until = facts.expires_at.as_ref().map_or_else(|| "for ever".to_owned(), |end| format!("until {end}"));
     format!(
         "key {} opens what belongs to {}, by default in the session {}\nit may do {}, {until}\nit is shown this once \
          and kept nowhere: only its SHA-256 is stored",
-        report.id,
-        report.chitty_id,
-        report.session_id,
+        facts.id,
+        facts.chitty_id,
+        facts.session_id,
         scopes.join(", "),
     )
 }

@@ -45,10 +45,10 @@ impl fmt::Display for Standing {
     }
 }
 
-/// One key.
+/// What may be told of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields of Key")]
-pub struct ListedKey {
+pub struct KeyFacts {
     pub id: KeyId,
     pub chitty_id: ChittyId,
     pub session_id: SessionId,
@@ -58,10 +58,9 @@ pub struct ListedKey {
     pub created_at: String,
     /// The same; `null` = never.
     pub expires_at: Option<String>,
-    pub status: Standing,
 }
 
-impl From<&Key> for ListedKey {
+impl From<&Key> for KeyFacts {
     fn from(key: &Key) -> Self {
         Self {
             id: key.id.clone(),
@@ -71,17 +70,32 @@ impl From<&Key> for ListedKey {
             scopes: key.scopes.clone(),
             created_at: key.created_at.to_string(),
             expires_at: key.expires_at.map(|end| end.to_string()),
-            status: Standing::of(key, Time::now()),
         }
+    }
+}
+
+/// One key of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedKey {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub facts: KeyFacts,
+    /// Whether it is let in.
+    pub status: Standing,
+}
+
+impl From<&Key> for ListedKey {
+    fn from(key: &Key) -> Self {
+        Self { facts: KeyFacts::from(key), status: Standing::of(key, Time::now()) }
     }
 }
 
 impl fmt::Display for ListedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
-        let until = self.expires_at.as_ref().map_or_else(String::new, |end| format!(" until {end}"));
-        let Self { id, status, chitty_id, session_id, name, created_at, .. } = self;
-        let scopes = scopes.join(",");
+        let KeyFacts { id, chitty_id, session_id, name, scopes, created_at, expires_at } = &self.facts;
+        let scopes = scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
+        let until = expires_at.as_ref().map_or_else(String::new, |end| format!(" until {end}"));
+        let status = self.status;
         writeln!(f, "{id}  {status:8}  {chitty_id}  session {session_id}  {scopes}  since {created_at}{until}  {name}")
     }
 }
