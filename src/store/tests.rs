@@ -14,6 +14,7 @@ use super::{Config, Durability, Once, TaskQuery};
 use crate::model::id::{ChittyId, SessionId};
 use crate::model::json::Json;
 use crate::model::task::{NewTask, Priority};
+use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
 fn metrics() -> Arc<Metrics> {
@@ -27,7 +28,7 @@ fn try_open(folder: &Path) -> Result<Embedded, OpenError> {
 
 #[track_caller]
 fn open(folder: &Path) -> Embedded {
-    try_open(folder).unwrap_or_else(|error| panic!("{error}"))
+    try_open(folder).unwrap_or_else(|error| panic!("{}", describe(&error)))
 }
 
 fn chitty(text: &str) -> ChittyId {

@@ -6,6 +6,7 @@
 //! - An I/O error sticks to the handle; a waiter may then never be woken, unless another flush comes by: see `Nudge`.
 //! - A page above 128 KiB goes into a file of its own that is never synced. A leaf has up to 17 entries, so values are
 //!   kept small by whoever writes them (`super::super::value`).
+//! - Its threads may have a closed log open, and locked, for a moment more: opening waits for them.
 //! - An iterator that meets an error gives it again and again: the first one ends a scan here.
 
 use std::fs::File;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sled::{Db, IVec, Tree};
 
@@ -29,6 +30,8 @@ const TREE: &str = "chittyconnect";
 const LOG: &str = "db";
 /// A flush that takes longer may wait for a wake-up that never comes.
 const NUDGE_AFTER: Duration = Duration::from_secs(1);
+/// How long the threads of a closed handle may take to let go of the log; a bound, not a measurement.
+const LET_GO: Duration = Duration::from_secs(10);
 
 /// An open sled.
 pub struct SledKv {
@@ -47,7 +50,7 @@ impl SledKv {
     /// [`KvError`]: locked, unreadable, damaged, full.
     pub fn open(folder: &Path, durability: Durability) -> Result<Self, KvError> {
         let opened = |error| failed("opening", error);
-        let db = sled::Config::new().path(folder).flush_every_ms(None).open().map_err(opened)?;
+        let db = open_unlocked(folder).map_err(opened)?;
         let tree = db.open_tree(TREE).map_err(opened)?;
         let io = |source| KvError::new("opening", source);
         let log = match durability {
@@ -99,6 +102,25 @@ impl Kv for SledKv {
             None => Ok(()),
         }
     }
+}
+
+/// Opens it once the threads of an earlier handle in this process have let go of it; no other process has it, for the
+/// store's folder is locked as a whole.
+fn open_unlocked(folder: &Path) -> sled::Result<Db> {
+    let begun = Instant::now();
+    loop {
+        match sled::Config::new().path(folder).flush_every_ms(None).open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && begun.elapsed() < LET_GO => {
+                thread::park_timeout(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// sled says it in words alone.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().starts_with("could not acquire lock")
 }
 
 fn failed(doing: &'static str, error: sled::Error) -> KvError {
@@ -163,5 +185,23 @@ impl Drop for Nudge {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_opened_again_while_its_last_threads_still_have_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = SledKv::open(folder.path(), Durability::ProcessCrash).unwrap();
+        let closing = thread::spawn(move || {
+            thread::park_timeout(Duration::from_millis(200));
+            drop(held);
+        });
+        let again = SledKv::open(folder.path(), Durability::ProcessCrash).unwrap();
+        closing.join().unwrap();
+        assert_eq!(again.get(b"k").unwrap(), None);
     }
 }
