@@ -12,7 +12,7 @@ use crate::model::key::Key;
 use crate::registry::report::{RoutesReport, rejected_of};
 use crate::route::explain::{Explanation, NotUrl, explain};
 use crate::store::embedded::Embedded;
-use crate::store::{Store, StoreError};
+use crate::store::{KeyStore as _, Store as _, StoreError};
 use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Metrics;
 

@@ -22,10 +22,8 @@ use super::commit::{Committer, Shared, Transaction};
 use super::engine::{OpenKv, Opener};
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
-use super::{Config, Durability, Expected, Once, Store, StoreError, TaskCreated, TaskPage, TaskQuery, TaskUpdated};
-use crate::model::id::{ChittyId, KeyId, TaskId};
-use crate::model::key::{Key, KeyHash, KeyStatus};
-use crate::model::task::{NewTask, Task, TaskPatch};
+use super::{Config, Durability, Store, StoreError};
+use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
@@ -154,89 +152,6 @@ impl Embedded {
 
 #[async_trait]
 impl Store for Embedded {
-    async fn create_task(&self, new: NewTask, once: Option<Once>) -> Result<TaskCreated, StoreError> {
-        self.change("create_task", move |transaction| task::create(transaction, new, once.as_ref())).await
-    }
-
-    async fn task(&self, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
-        let owner = owner.clone();
-        self.read("task", move |kv| task::find(kv, &owner, id)).await
-    }
-
-    async fn list_tasks(&self, query: TaskQuery) -> Result<TaskPage, StoreError> {
-        self.read("list_tasks", move |kv| list::list(kv, &query)).await
-    }
-
-    async fn update_task(
-        &self,
-        owner: &ChittyId,
-        id: TaskId,
-        patch: TaskPatch,
-        expected: Expected,
-        once: Option<Once>,
-    ) -> Result<TaskUpdated, StoreError> {
-        let owner = owner.clone();
-        let change = move |transaction: &mut Transaction<'_>| {
-            task::update(transaction, &owner, id, &patch, &expected, once.as_ref())
-        };
-        self.change("update_task", change).await
-    }
-
-    async fn delete_task(&self, owner: &ChittyId, id: TaskId, expected: Expected) -> Result<usize, StoreError> {
-        let owner = owner.clone();
-        self.change("delete_task", move |transaction| task::delete(transaction, &owner, id, &expected)).await
-    }
-
-    async fn create_key(&self, key: Key) -> Result<(), StoreError> {
-        let known = Arc::clone(&self.keys);
-        let change = move |transaction: &mut Transaction<'_>| {
-            let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == key.id);
-            if taken {
-                return Err(StoreError::KeyExists);
-            }
-            api_key::create(transaction, &key)?;
-            transaction.once_durable(move || {
-                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, Arc::new(key));
-            });
-            Ok(())
-        };
-        self.change("create_key", change).await
-    }
-
-    async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        match keys.get(hash) {
-            Some(key) => Ok(Some(Arc::clone(key))),
-            // None are known while the store has never been open.
-            None if keys.is_empty() => self.shared.kv().map(|_| None),
-            None => Ok(None),
-        }
-    }
-
-    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
-        self.shared.kv()?;
-        let mut keys: Vec<_> =
-            self.keys.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
-        keys.sort_by(|a, b| (&a.chitty_id, a.created_at, &a.id).cmp(&(&b.chitty_id, b.created_at, &b.id)));
-        Ok(keys)
-    }
-
-    async fn revoke_key(&self, id: &KeyId) -> Result<Arc<Key>, StoreError> {
-        let (known, id) = (Arc::clone(&self.keys), id.clone());
-        let change = move |transaction: &mut Transaction<'_>| {
-            let found = known.read().unwrap_or_else(PoisonError::into_inner).values().find(|key| key.id == id).cloned();
-            let key = Key { status: KeyStatus::Revoked, ..Key::clone(&*found.ok_or(StoreError::NoSuchKey)?) };
-            api_key::replace(transaction, &key)?;
-            let key = Arc::new(key);
-            let revoked = Arc::clone(&key);
-            transaction.once_durable(move || {
-                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, key);
-            });
-            Ok(revoked)
-        };
-        self.change("revoke_key", change).await
-    }
-
     fn trouble(&self) -> Option<Arc<str>> {
         self.shared.trouble()
     }

@@ -15,8 +15,8 @@ use super::Durability;
 use super::folder::{Folder, FolderError};
 use super::key;
 use super::kv::{Batch, Direction, Kv, KvError, is_full};
-use super::migration::m0001_context_sync::{CommitRecord, FormatRecord, OLDEST_READER};
-use super::migration::{self, FORMAT, RecordError};
+use super::migration::m0001_context_sync::{CommitRecord, FormatRecord};
+use super::migration::{self, FORMAT, OLDEST_READER, RecordError};
 use super::witness::{self, Found, Testimony, Witness};
 use crate::telemetry::describe;
 pub use error::OpenError;
@@ -136,6 +136,9 @@ impl Opener {
                 let reader = "that wrote it, or a later one".to_owned();
                 Err(OpenError::TooNew { path: path(), format: testimony.format, reader })
             }
+            Found::Testimony(testimony) if testimony.format < FORMAT => {
+                Err(OpenError::TooOld { path: path(), format: testimony.format })
+            }
             Found::Testimony(testimony) if testimony.engine != self.engine => {
                 Err(OpenError::OtherEngine { path: path(), found: testimony.engine })
             }
@@ -212,6 +215,9 @@ impl Opener {
         if format.format > FORMAT {
             let reader = format!("{} or later", format.oldest_reader);
             return Err(OpenError::TooNew { path: self.folder.join(""), format: format.format, reader });
+        }
+        if format.format < FORMAT {
+            return Err(OpenError::TooOld { path: self.folder.join(""), format: format.format });
         }
         let commit = kv.get(key::COMMIT).map_err(engine)?.ok_or(RecordError::Damaged).map_err(record)?;
         migration::decode(&commit).map_err(record)

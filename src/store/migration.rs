@@ -5,14 +5,20 @@
 
 #[path = "../../migrations/embedded/m0001_context_sync.rs"]
 pub mod m0001_context_sync;
+#[path = "../../migrations/embedded/m0002_identity_and_registry.rs"]
+pub mod m0002_identity_and_registry;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use m0001_context_sync as current;
+use m0002_identity_and_registry as current;
 
 /// The format that this program writes.
 pub const FORMAT: u8 = current::FORMAT;
+/// The oldest version of this program that reads it.
+pub const OLDEST_READER: &str = current::OLDEST_READER;
+/// The first format there was. Records of every format from it on are read as they are: none has changed since.
+const FIRST: u8 = m0001_context_sync::FORMAT;
 
 /// A record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +45,7 @@ pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, RecordError> {
 /// [`RecordError`].
 pub fn decode<T: DeserializeOwned>(stored: &[u8]) -> Result<T, RecordError> {
     match stored.split_first() {
-        Some((&FORMAT, record)) => match postcard::take_from_bytes(record) {
+        Some((&(FIRST..=FORMAT), record)) => match postcard::take_from_bytes(record) {
             Ok((record, [])) => Ok(record),
             _ => Err(RecordError::Damaged),
         },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chittyconnect::model::task::Task;
 use chittyconnect::store::embedded::{Embedded, OpenError, Report};
-use chittyconnect::store::{Config, Durability, Store as _, TaskQuery};
+use chittyconnect::store::{Config, Durability, Store as _, TaskQuery, TaskStore as _};
 use chittyconnect::telemetry::metrics::Metrics;
 
 use super::task::Tenant;

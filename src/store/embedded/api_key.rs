@@ -2,21 +2,77 @@
 
 use std::collections::HashMap;
 use std::ops::{Bound, ControlFlow};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use super::unreachable_engine;
+use async_trait::async_trait;
+
+use super::{Embedded, unreachable_engine};
+use crate::model::id::KeyId;
 use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
 use crate::model::time::Time;
 use crate::store::commit::{Transaction, unreadable};
 use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::{KeyRecord, kind};
 use crate::store::migration::{RecordError, decode};
-use crate::store::{StoreError, key, value};
+use crate::store::{KeyStore, StoreError, key, value};
 
 const STATUSES: [KeyStatus; 3] = [KeyStatus::Active, KeyStatus::Inactive, KeyStatus::Revoked];
 
+#[async_trait]
+impl KeyStore for Embedded {
+    async fn create_key(&self, key: Key) -> Result<(), StoreError> {
+        let known = Arc::clone(&self.keys);
+        let change = move |transaction: &mut Transaction<'_>| {
+            let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == key.id);
+            if taken {
+                return Err(StoreError::KeyExists);
+            }
+            create(transaction, &key)?;
+            transaction.once_durable(move || {
+                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, Arc::new(key));
+            });
+            Ok(())
+        };
+        self.change("create_key", change).await
+    }
+
+    async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        match keys.get(hash) {
+            Some(key) => Ok(Some(Arc::clone(key))),
+            // None are known while the store has never been open.
+            None if keys.is_empty() => self.shared.kv().map(|_| None),
+            None => Ok(None),
+        }
+    }
+
+    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
+        self.shared.kv()?;
+        let mut keys: Vec<_> =
+            self.keys.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        keys.sort_by(|a, b| (&a.chitty_id, a.created_at, &a.id).cmp(&(&b.chitty_id, b.created_at, &b.id)));
+        Ok(keys)
+    }
+
+    async fn revoke_key(&self, id: &KeyId) -> Result<Arc<Key>, StoreError> {
+        let (known, id) = (Arc::clone(&self.keys), id.clone());
+        let change = move |transaction: &mut Transaction<'_>| {
+            let found = known.read().unwrap_or_else(PoisonError::into_inner).values().find(|key| key.id == id).cloned();
+            let key = Key { status: KeyStatus::Revoked, ..Key::clone(&*found.ok_or(StoreError::NoSuchKey)?) };
+            replace(transaction, &key)?;
+            let key = Arc::new(key);
+            let revoked = Arc::clone(&key);
+            transaction.once_durable(move || {
+                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, key);
+            });
+            Ok(revoked)
+        };
+        self.change("revoke_key", change).await
+    }
+}
+
 /// Keeps a key.
-pub(super) fn create(transaction: &mut Transaction<'_>, new: &Key) -> Result<(), StoreError> {
+fn create(transaction: &mut Transaction<'_>, new: &Key) -> Result<(), StoreError> {
     let at = key::api_key(&new.chitty_id, &new.hash);
     if transaction.record::<KeyRecord>(&at)?.is_some() {
         return Err(StoreError::KeyExists);
@@ -25,7 +81,7 @@ pub(super) fn create(transaction: &mut Transaction<'_>, new: &Key) -> Result<(),
 }
 
 /// Keeps a key in place of what was kept of it.
-pub(super) fn replace(transaction: &mut Transaction<'_>, changed: &Key) -> Result<(), StoreError> {
+fn replace(transaction: &mut Transaction<'_>, changed: &Key) -> Result<(), StoreError> {
     let at = key::api_key(&changed.chitty_id, &changed.hash);
     if transaction.record::<KeyRecord>(&at)?.is_none() {
         return Err(StoreError::NoSuchKey);

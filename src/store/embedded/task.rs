@@ -1,5 +1,7 @@
 //! Tasks in the embedded store: the record, its place, its index entries and its events are written together.
 
+use async_trait::async_trait;
+
 use crate::model::event::Event;
 use crate::model::id::{ChittyId, SessionId, TaskId};
 use crate::model::json::Json;
@@ -9,20 +11,53 @@ use crate::store::commit::Transaction;
 use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::{TaskPlaceRecord, TaskRecord};
 use crate::store::migration::{RecordError, decode};
-use crate::store::{Expected, Once, StoreError, TaskCreated, TaskPosition, TaskUpdated, key, value};
+use crate::store::{
+    Expected, Once, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated, key, value,
+};
 
-use super::{once, unreachable_engine};
+use super::{Embedded, list, once, unreachable_engine};
 use crate::store::commit::unreadable;
 
 /// Sub-tasks that one deletion takes with it at the most: everybody else's changes wait that long.
 const MAX_DELETED: usize = 10_000;
 
+#[async_trait]
+impl TaskStore for Embedded {
+    async fn create_task(&self, new: NewTask, once: Option<Once>) -> Result<TaskCreated, StoreError> {
+        self.change("create_task", move |transaction| create(transaction, new, once.as_ref())).await
+    }
+
+    async fn task(&self, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
+        let owner = owner.clone();
+        self.read("task", move |kv| find(kv, &owner, id)).await
+    }
+
+    async fn list_tasks(&self, query: TaskQuery) -> Result<TaskPage, StoreError> {
+        self.read("list_tasks", move |kv| list::list(kv, &query)).await
+    }
+
+    async fn update_task(
+        &self,
+        owner: &ChittyId,
+        id: TaskId,
+        patch: TaskPatch,
+        expected: Expected,
+        once: Option<Once>,
+    ) -> Result<TaskUpdated, StoreError> {
+        let owner = owner.clone();
+        let change =
+            move |transaction: &mut Transaction<'_>| update(transaction, &owner, id, &patch, &expected, once.as_ref());
+        self.change("update_task", change).await
+    }
+
+    async fn delete_task(&self, owner: &ChittyId, id: TaskId, expected: Expected) -> Result<usize, StoreError> {
+        let owner = owner.clone();
+        self.change("delete_task", move |transaction| delete(transaction, &owner, id, &expected)).await
+    }
+}
+
 /// Makes a task.
-pub(super) fn create(
-    transaction: &mut Transaction<'_>,
-    new: NewTask,
-    once: Option<&Once>,
-) -> Result<TaskCreated, StoreError> {
+fn create(transaction: &mut Transaction<'_>, new: NewTask, once: Option<&Once>) -> Result<TaskCreated, StoreError> {
     let owner = new.chitty_id.clone();
     if let Some(once) = once
         && let Some(answer) = once::replay(transaction, &owner, once)?
@@ -46,7 +81,7 @@ pub(super) fn create(
 }
 
 /// Changes a task.
-pub(super) fn update(
+fn update(
     transaction: &mut Transaction<'_>,
     owner: &ChittyId,
     id: TaskId,
@@ -76,7 +111,7 @@ pub(super) fn update(
 }
 
 /// Deletes a task with everything below it. How many that were.
-pub(super) fn delete(
+fn delete(
     transaction: &mut Transaction<'_>,
     owner: &ChittyId,
     id: TaskId,

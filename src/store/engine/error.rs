@@ -46,6 +46,17 @@ pub enum OpenError {
         /// The versions that read it.
         reader: String,
     },
+    /// An older version of the program wrote it.
+    #[error(
+        "store.path: `{path}` is in format {format}, and this version writes {FORMAT}; `chittyconnect migrate` makes a \
+         backup and brings it up to date"
+    )]
+    TooOld {
+        /// The store's folder.
+        path: PathBuf,
+        /// The format found.
+        format: u8,
+    },
     /// Another engine wrote it.
     #[error("store.engine: `{path}` was made by the engine {found}; accepted: that one")]
     OtherEngine {

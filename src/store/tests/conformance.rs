@@ -8,7 +8,7 @@ use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
 use crate::model::task::{NewTask, Priority, Status, TaskPatch};
 use crate::model::time::Time;
 use crate::store::embedded::Embedded;
-use crate::store::{Expected, Store, StoreError, TaskQuery};
+use crate::store::{Expected, KeyStore, Store, StoreError, TaskQuery, TaskStore};
 
 fn to(status: Status) -> TaskPatch {
     TaskPatch { status: Some(status), ..TaskPatch::default() }

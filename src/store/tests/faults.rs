@@ -9,7 +9,7 @@ use super::{all_of, chitty, metrics, new_task, open, try_open};
 use crate::store::embedded::{Embedded, OpenError};
 use crate::store::kv::sled::SledKv;
 use crate::store::kv::{Batch, Direction, Kv, KvError, Range, Visit};
-use crate::store::{Durability, Store, StoreError};
+use crate::store::{Durability, Store, StoreError, TaskStore};
 
 /// sled on a disk that fails while told to.
 struct Failing {
@@ -190,8 +190,10 @@ async fn what_is_missing_or_of_another_kind_is_refused() {
     assert!(matches!(missing, Some(OpenError::Missing { commit: 3, .. })), "{missing:?}");
     let witness = refused(&|data| fs::write(data.join("witness"), "junk").unwrap());
     assert!(matches!(witness, Some(OpenError::Witness { .. })), "{witness:?}");
-    let newer = refused(&rewrite("\"format\":1", "\"format\":99"));
+    let newer = refused(&rewrite("\"format\":2", "\"format\":99"));
     assert!(matches!(newer, Some(OpenError::TooNew { format: 99, .. })), "{newer:?}");
+    let older = refused(&rewrite("\"format\":2", "\"format\":1"));
+    assert!(older.is_some_and(|error| error.to_string().contains("`chittyconnect migrate` makes a backup")));
     let other = refused(&rewrite("\"engine\":\"sled\"", "\"engine\":\"fjall\""));
     assert!(other.is_some_and(|error| error.to_string().contains("made by the engine fjall")));
     let behind = refused(&rewrite("\"commit\":3", "\"commit\":9"));

@@ -1,4 +1,4 @@
-//! Format 1 as it is on people's disks: what was written once must be read for ever.
+//! The formats as they are on people's disks: what was written once must be read for ever.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,11 +8,20 @@ use crate::store::migration::m0001_context_sync::{
     CommitRecord, ContextFileRecord, EventRecord, FormatRecord, KeyRecord, OnceAnswer, OnceRecord, SessionRecord,
     SyncEventRecord, TaskPlaceRecord, TaskRecord,
 };
-use crate::store::migration::{RecordError, decode, encode};
+use crate::store::migration::m0002_identity_and_registry::{ProjectRecord, RegistrationRecord, TrimmedRecord};
+use crate::store::migration::{FORMAT, RecordError, decode, encode};
 
 #[track_caller]
 fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(record: &T, hex: &str) {
-    let stored = encode(record).unwrap();
+    holds_in(1, record, hex);
+}
+
+/// `record` is `hex` in the format that had it first, but for its first byte in every later one too.
+#[track_caller]
+fn holds_in<T: Serialize + DeserializeOwned + PartialEq + Debug>(first_in: u8, record: &T, hex: &str) {
+    let mut stored = encode(record).unwrap();
+    assert_eq!(stored[0], FORMAT);
+    stored[0] = first_in;
     let mut text = String::new();
     for byte in &stored {
         write!(text, "{byte:02x}").unwrap();
@@ -21,7 +30,9 @@ fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(record: &T, hex: &
     assert_eq!(decode::<T>(&stored).unwrap(), *record);
     assert_eq!(decode::<T>(&stored[..stored.len() - 1]), Err(RecordError::Damaged));
     assert_eq!(decode::<T>(&[&stored[..], &[0]].concat()), Err(RecordError::Damaged));
-    assert_eq!(decode::<T>(&[&[2], &stored[1..]].concat()), Err(RecordError::Format(2)));
+    assert_eq!(decode::<T>(&[&[FORMAT], &stored[1..]].concat()).unwrap(), *record);
+    let later = FORMAT + 1;
+    assert_eq!(decode::<T>(&[&[later], &stored[1..]].concat()), Err(RecordError::Format(later)));
 }
 
 fn text(text: &str) -> String {
@@ -135,5 +146,27 @@ fn what_stands_beside_them_is_written_as_format_1_says() {
     holds(
         &OnceRecord { fingerprint: [3; 32], expires_at: 4, answer },
         "0103030303030303030303030303030303030303030303030303030303030303030400040404040404040404040404040404040101",
+    );
+}
+
+#[test]
+fn registrations_and_projects_are_written_as_format_2_says() {
+    holds_in(2, &TrimmedRecord { event: 300 }, "02ac02");
+    holds_in(
+        2,
+        &RegistrationRecord {
+            name: text("score"),
+            chitty_id: text("a"),
+            entry: text("{}"),
+            registered_at: 1,
+            updated_at: 2,
+            expires_at: 300,
+        },
+        "020573636f72650161027b7d0102ac02",
+    );
+    holds_in(
+        2,
+        &ProjectRecord { chitty_id: text("a"), key: text("project:o:p"), value: text("{}"), updated_at: 3 },
+        "0201610b70726f6a6563743a6f3a70027b7d03",
     );
 }

@@ -7,7 +7,7 @@ use crate::model::id::TaskId;
 use crate::model::json::Json;
 use crate::model::task::{NewTask, Priority, Status, Task, TaskPatch};
 use crate::store::embedded::Embedded;
-use crate::store::{Expected, Once, Store, StoreError, TaskCreated, TaskQuery};
+use crate::store::{Expected, Once, Store, StoreError, TaskCreated, TaskQuery, TaskStore};
 
 #[derive(Clone, Debug)]
 enum Operation {

@@ -1,0 +1,25 @@
+//! API keys as the store keeps them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::model::id::KeyId;
+use crate::model::key::{Key, KeyHash};
+
+/// The API keys of every chitty id.
+#[async_trait]
+pub trait KeyStore: Send + Sync {
+    /// Keeps a key.
+    async fn create_key(&self, key: Key) -> Result<(), StoreError>;
+
+    /// The key with this hash, whatever its status; `None` if there is none.
+    async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError>;
+
+    /// Every key, by chitty id and then by age.
+    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError>;
+
+    /// Has a key let nobody in any more, from the next request on. The key as it is then.
+    async fn revoke_key(&self, id: &KeyId) -> Result<Arc<Key>, StoreError>;
+}
