@@ -13,6 +13,7 @@ mod landing;
 mod mcp;
 mod openapi;
 mod pages;
+mod rate;
 mod task;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::rate::RateLimits;
 use crate::route;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -79,6 +81,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The header that holds a caller's key.
     pub auth_header: HeaderName,
+    /// How often callers may ask.
+    pub rate_limits: RateLimits,
 }
 
 /// What the handlers share.
@@ -90,6 +94,7 @@ pub struct ApiState {
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
     auth_header: HeaderName,
+    rate_limits: Arc<RateLimits>,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -113,6 +118,7 @@ impl ApiState {
             metrics: parts.metrics,
             store: parts.store,
             auth_header: parts.auth_header,
+            rate_limits: Arc::new(parts.rate_limits),
         }
     }
 }

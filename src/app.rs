@@ -22,6 +22,7 @@ use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
 
 use crate::api::{self, ApiState, Degraded};
+use crate::auth::rate::RateLimits;
 use crate::config::Config;
 use crate::daemon::signal::{Signals, StopWatch};
 use crate::daemon::{Lifecycle, drain, instance};
@@ -165,6 +166,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         metrics: Arc::clone(&shared.metrics),
         store: Arc::clone(&store),
         auth_header: config.proxy.auth_header.clone(),
+        rate_limits: RateLimits::new(&config.rate_limit),
     });
     let gateway = Gateway::new(Parts {
         config: config.proxy.clone(),

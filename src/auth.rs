@@ -3,6 +3,7 @@
 //! Knows keys and what they open; knows nothing of requests beyond their header, and of answers nothing.
 
 pub mod key;
+pub mod rate;
 
 use crate::model::id::{ChittyId, KeyId, SessionId};
 use crate::model::key::{Key, Scope};
@@ -22,6 +23,21 @@ pub struct Principal {
     pub scopes: Vec<Scope>,
     /// For people; may be empty.
     pub name: String,
+    /// Requests a minute, where its key has a limit of its own.
+    pub rate_limit: Option<u32>,
+    /// Bytes of files, where its key has a quota of its own.
+    pub quota: Option<u64>,
+    /// When its key was made, where that is known.
+    pub created_at: Option<Time>,
+}
+
+/// Where the bucket that a request was taken from stands; an extension of requests that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateState {
+    /// Requests that a full bucket allows.
+    pub limit: u32,
+    /// Requests that it allows now.
+    pub remaining: u32,
 }
 
 impl Principal {
@@ -29,6 +45,23 @@ impl Principal {
     #[must_use]
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.iter().any(|own| own.implies(scope))
+    }
+}
+
+#[cfg(test)]
+impl Principal {
+    /// Of alice, in the session `own`, with this key and no scope.
+    pub(crate) fn test(key: &str) -> Self {
+        Self {
+            chitty_id: "alice".parse().unwrap(),
+            session_id: "own".parse().unwrap(),
+            key_id: key.parse().unwrap(),
+            scopes: Vec::new(),
+            name: String::new(),
+            rate_limit: None,
+            quota: None,
+            created_at: None,
+        }
     }
 }
 
@@ -40,6 +73,9 @@ impl From<&Key> for Principal {
             key_id: key.id.clone(),
             scopes: key.scopes.clone(),
             name: key.name.clone(),
+            rate_limit: key.rate_limit,
+            quota: key.quota,
+            created_at: Some(key.created_at),
         }
     }
 }
@@ -73,13 +109,7 @@ mod tests {
 
     #[test]
     fn a_principal_may_do_what_its_scopes_imply() {
-        let principal = |scopes: &[Scope]| Principal {
-            chitty_id: "alice".parse().unwrap(),
-            session_id: "s".parse().unwrap(),
-            key_id: "k".parse().unwrap(),
-            scopes: scopes.to_vec(),
-            name: String::new(),
-        };
+        let principal = |scopes: &[Scope]| Principal { scopes: scopes.to_vec(), ..Principal::test("k") };
         let writer = principal(&[Scope::ContextWrite]);
         assert!(writer.has(Scope::ContextRead) && writer.has(Scope::ContextWrite) && !writer.has(Scope::FilesRead));
         assert!(principal(&[Scope::McpCall, Scope::Admin]).has(Scope::FilesWrite));

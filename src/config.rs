@@ -14,6 +14,7 @@ mod listen;
 mod log;
 mod origin;
 mod process;
+mod rate_limit;
 mod sources;
 mod surroundings;
 
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 pub use error::ConfigError;
 pub use surroundings::Surroundings;
 
+use crate::auth::rate;
 use crate::yaml::{Document, Mistake};
 use crate::{api, daemon, listener, proxy, registry, route, store, telemetry, upstream};
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub proxy: proxy::Config,
     /// What the discovery document says beside the services.
     pub api: api::Config,
+    /// How often callers of the local endpoints may ask.
+    pub rate_limit: rate::Config,
     /// Logs.
     pub telemetry: telemetry::Config,
     /// What an operator should know, in the order of the file: keys that this build ignores.
@@ -116,6 +120,7 @@ impl Config {
             registry: sources::read(&root, &store, &gateway),
             proxy: admission::read(&root, &gateway.route.domain),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
+            rate_limit: rate_limit::read(&root),
             telemetry: log::read(&root.section("log")),
             store,
             listeners: listeners.into_iter().map(|listener| listener.config).collect(),

@@ -5,12 +5,14 @@
 //! and names what they sent; causes inside the gateway go to the log, under the same request id.
 
 mod access;
+mod rate;
 mod task;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
+use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
 pub use task::TaskRefusal;
@@ -46,11 +48,14 @@ pub struct Problem {
     pub challenge: Option<&'static str>,
     /// A second word that the contract has for some errors: `code` in the body.
     pub code: Option<&'static str>,
+    /// The rate that was exceeded, with 429.
+    pub exceeded: Option<Box<Exceeded>>,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        Self { status, word, message: message.into(), allow: None, retry_after: None, challenge: None, code: None }
+        let message = message.into();
+        Self { status, word, message, allow: None, retry_after: None, challenge: None, code: None, exceeded: None }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -173,6 +178,11 @@ impl Problem {
         };
         if let Some(code) = self.code {
             body["code"] = code.into();
+        }
+        if let Some(exceeded) = &self.exceeded {
+            body["limit"] = exceeded.rate.count.get().into();
+            body["window"] = exceeded.rate.per.as_secs().into();
+            body["retryAfter"] = self.retry_after.into();
         }
         (content_type, body.to_string().into_bytes())
     }

@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
 
-use super::ApiState;
-use crate::auth::{Principal, key};
+use super::{ApiState, rate};
+use crate::auth::{AuthError, Principal, RateState, key};
 use crate::model::key::Scope;
 use crate::problem::Problem;
 
@@ -97,33 +97,55 @@ pub(super) fn scopes_of(requirement: &SecurityRequirement) -> Vec<String> {
 pub(super) async fn check(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>();
     let need = state.access.need(matched.map(MatchedPath::as_str), request.uri().path(), request.method());
-    let scope = match need {
-        Need::Nothing => return next.run(request).await,
-        Need::Key => None,
-        Need::Scope(scope) => Some(scope),
+    let caller = match need {
+        Need::Nothing => known(&state, request.headers()).await.map_err(|_| None),
+        Need::Key | Need::Scope(_) => admit(&state, request.headers()).await.map_err(Some),
     };
-    match admit(&state, request.headers(), scope).await {
-        Err(problem) => problem.into_response(),
-        Ok(principal) => {
-            request.extensions_mut().insert(principal);
-            let mut response = next.run(request).await;
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
-        }
+    let counted = match rate::count(&state, &request, caller.as_ref().ok()) {
+        Ok(counted) => counted,
+        Err(refused) => return *refused,
+    };
+    if let Some(counted) = counted {
+        request.extensions_mut().insert(RateState::from(counted));
     }
+    let mut response = match (need, caller) {
+        (Need::Nothing, _) => next.run(request).await,
+        (_, Err(problem)) => problem.unwrap_or_else(Problem::internal).into_response(),
+        (need, Ok(caller)) => match permit(request.headers(), &caller, need) {
+            Err(problem) => problem.into_response(),
+            Ok(()) => {
+                request.extensions_mut().insert(caller);
+                let mut response = next.run(request).await;
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                response
+            }
+        },
+    };
+    if let Some(counted) = counted {
+        rate::state(&mut response, &counted);
+    }
+    response
 }
 
-async fn admit(state: &ApiState, headers: &HeaderMap, scope: Option<Scope>) -> Result<Principal, Problem> {
-    let caller = key::authenticate(&*state.store, headers, &state.auth_header)
-        .await
-        .map_err(|error| Problem::unauthenticated(&error, &state.auth_header))?;
+/// Who asks for something public, if a key tells: it is counted as the key's.
+async fn known(state: &ApiState, headers: &HeaderMap) -> Result<Principal, AuthError> {
+    key::authenticate(&*state.store, headers, &state.auth_header).await
+}
+
+async fn admit(state: &ApiState, headers: &HeaderMap) -> Result<Principal, Problem> {
+    let caller = key::authenticate(&*state.store, headers, &state.auth_header).await;
+    caller.map_err(|error| Problem::unauthenticated(&error, &state.auth_header))
+}
+
+/// What a caller whose key is right may still not do.
+fn permit(headers: &HeaderMap, caller: &Principal, need: Need) -> Result<(), Problem> {
     let mut stated = headers.get_all(CHITTY_ID).iter().filter(|stated| !stated.is_empty());
     if stated.any(|stated| stated.as_bytes() != caller.chitty_id.as_str().as_bytes()) {
-        return Err(Problem::another_chitty_id("the header X-ChittyID", &caller));
+        return Err(Problem::another_chitty_id("the header X-ChittyID", caller));
     }
-    match scope {
-        Some(scope) if !caller.has(scope) => Err(Problem::lacks_scope(&caller, scope)),
-        _ => Ok(caller),
+    match need {
+        Need::Scope(scope) if !caller.has(scope) => Err(Problem::lacks_scope(caller, scope)),
+        _ => Ok(()),
     }
 }
 

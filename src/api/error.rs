@@ -7,6 +7,7 @@ use http::{StatusCode, header};
 
 use utoipa::ToSchema;
 
+use super::rate;
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;
 
@@ -53,5 +54,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
         }
         None => return response,
     };
-    problem.response(facts.as_ref().map_or("", |facts| &facts.id), &headers)
+    let mut rendered = problem.response(facts.as_ref().map_or("", |facts| &facts.id), &headers);
+    rate::carry_over(response.headers(), rendered.headers_mut());
+    rendered
 }

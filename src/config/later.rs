@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use url::Url;
 
 use super::origin::Origin;
-use crate::yaml::{FromYaml, Scalar, Section, Value};
+use crate::yaml::{FromYaml, Scalar, Section};
 
 /// From a second to ten years.
 const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3650 * 24 * 3600);
@@ -21,22 +21,10 @@ const SHARE: RangeInclusive<f64> = 0.0..=1.0;
 
 /// Reads them from the root.
 pub(super) fn read(root: &Section<'_>) {
-    root.later("rate_limit", 2, read_rate_limit);
     root.later("events", 2, |value| read_events(&value.section()));
     root.later("files", 3, |value| read_files(&value.section()));
     root.later("tracing", 6, |value| read_tracing(&value.section()));
     root.later("mcp", 8, |value| read_mcp(&value.section()));
-}
-
-fn read_rate_limit(value: &Value<'_>) {
-    if value.raw() == Some("off") {
-        return;
-    }
-    let section = value.section();
-    for class in ["anonymous", "api", "authenticated", "tools"] {
-        section.check::<Rate>(class);
-    }
-    section.check_leaves::<Exempt>("exempt");
 }
 
 fn read_events(events: &Section<'_>) {
@@ -62,31 +50,6 @@ fn read_mcp(mcp: &Section<'_>) {
     mcp.check::<bool>("enabled");
     mcp.check_leaves::<Origin>("allowed_origins");
     mcp.check::<bool>("anonymous");
-}
-
-/// So many requests in a second, a minute or an hour.
-struct Rate;
-
-impl FromYaml for Rate {
-    const ACCEPTED: &'static str = "a rate such as 10/s, 60/m or 1000/h, or off";
-
-    fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
-        let count = |count: &str| count.parse::<u32>().is_ok_and(|count| count > 0);
-        let is_rate = |(number, unit): (&str, &str)| count(number) && ["s", "m", "h"].contains(&unit);
-        let fits = scalar.raw() == "off" || scalar.raw().split_once('/').is_some_and(is_rate);
-        if fits { Ok(Self) } else { Err(format!("{} is not a rate", scalar.shown())) }
-    }
-}
-
-/// A path without limit.
-struct Exempt;
-
-impl FromYaml for Exempt {
-    const ACCEPTED: &'static str = "a path such as /health";
-
-    fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
-        if scalar.text()?.starts_with('/') { Ok(Self) } else { Err(format!("{} is not a path", scalar.shown())) }
-    }
 }
 
 /// Where files go.

@@ -6,7 +6,9 @@ use pingora::http::ResponseHeader;
 use super::Cors;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,POST,PUT,PATCH,DELETE,OPTIONS");
-const EXPOSED: HeaderValue = HeaderValue::from_static("Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After,X-RateLimit-Limit,X-RateLimit-Remaining,X-RateLimit-Reset",
+);
 /// What the contract's list does not have, and tasks are changed with.
 const CONDITIONS: &str = "If-Match,If-None-Match,Idempotency-Key";
 const TRUE: HeaderValue = HeaderValue::from_static("true");

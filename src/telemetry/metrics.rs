@@ -92,6 +92,7 @@ pub struct Metrics {
     config_reload: Gauge,
     discovery: IntCounterVec,
     access_log_dropped: IntCounter,
+    rate_limited: IntCounterVec,
     tasks: TaskMetrics,
     store: StoreMetrics,
     unrouted: ServiceMetrics,
@@ -173,6 +174,11 @@ impl Metrics {
                 "chittyconnect_discovery_requests_total",
                 "Answers with the discovery document.",
                 &["code"],
+            )?,
+            rate_limited: registered.counters(
+                "chittyconnect_rate_limited_total",
+                "Requests to local endpoints that were one too many.",
+                &["class"],
             )?,
             access_log_dropped: registered.add(IntCounter::new(
                 "chittyconnect_access_log_dropped_total",
@@ -266,6 +272,11 @@ impl Metrics {
     /// Counts access log lines that were given up.
     pub fn access_log_dropped(&self, lines: u64) {
         self.access_log_dropped.inc_by(lines);
+    }
+
+    /// Counts a request that was one too many.
+    pub fn rate_limited(&self, class: &'static str) {
+        self.rate_limited.with_label_values(&[class]).inc();
     }
 
     /// Counts one operation on tasks.

@@ -53,6 +53,10 @@ fn listed(text: &str) -> Vec<String> {
     members
 }
 
+/// What pages may read: the contract's list, and what a client that is refused needs.
+const EXPOSED: &str = "Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After,X-RateLimit-Limit,\
+    X-RateLimit-Remaining,X-RateLimit-Reset";
+
 #[test]
 fn a_preflight_is_answered_as_the_contract_says() {
     let upstream = Upstream::start();
@@ -82,11 +86,7 @@ fn a_preflight_is_answered_as_the_contract_says() {
             &listed("Content-Type,Authorization,X-ChittyOS-API-Key,X-ChittyID,Mcp-Session-Id,Mcp-Protocol-Version,If-Match,If-None-Match,Idempotency-Key"),
             &members(&answer, "access-control-allow-headers"),
         );
-        rows.eq(
-            row("Expose-Headers"),
-            &listed("Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After"),
-            &members(&answer, "access-control-expose-headers"),
-        );
+        rows.eq(row("Expose-Headers"), &listed(EXPOSED), &members(&answer, "access-control-expose-headers"));
         rows.eq(row("Max-Age"), &Some("86400"), &answer.header("access-control-max-age"));
         rows.eq(row("Allow-Credentials"), &Some("true"), &answer.header("access-control-allow-credentials"));
         rows.eq(row("Vary"), &listed("Origin,Access-Control-Request-Headers"), &members(&answer, "vary"));
@@ -130,7 +130,7 @@ fn an_answer_on_a_prefix_names_an_origin_only_if_it_is_allowed() {
         );
         rows.eq(
             format!("{origin} Expose-Headers"),
-            &listed("Content-Length,X-Request-ID,Mcp-Session-Id,ETag,Retry-After"),
+            &listed(EXPOSED),
             &members(&answer, "access-control-expose-headers"),
         );
     }

@@ -20,6 +20,7 @@ mod observing;
 mod outside;
 mod prefixes;
 mod problems;
+mod rate_limit;
 mod registry_file;
 mod registry_http;
 mod reload;
