@@ -5,6 +5,7 @@
 
 mod callers;
 mod command;
+mod contract;
 mod cors;
 mod discovery;
 mod forwarding;
