@@ -25,6 +25,7 @@ mod rate_limit;
 mod registry_file;
 mod registry_http;
 mod reload;
+mod schema;
 mod store_crash;
 mod store_damage;
 mod store_disk;
