@@ -102,13 +102,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Result<Option<TaskQuery>, &'static str> {
-        let caller = Principal {
-            chitty_id: "alice".parse().unwrap(),
-            session_id: "own".parse().unwrap(),
-            key_id: "k".parse().unwrap(),
-            scopes: vec![],
-            name: String::new(),
-        };
+        let caller = Principal::sample("alice", "own");
         read(text, caller).map_err(|problem| problem.word)
     }
 

@@ -2,13 +2,7 @@ use super::super::object::{MAX_DEPTH, MAX_JSON};
 use super::*;
 
 fn caller() -> Principal {
-    Principal {
-        chitty_id: "alice".parse().unwrap(),
-        session_id: "s".parse().unwrap(),
-        key_id: "k".parse().unwrap(),
-        scopes: vec![],
-        name: String::new(),
-    }
+    Principal::sample("alice", "s")
 }
 
 fn create(body: &str) -> Result<NewTask, (u16, &'static str)> {
