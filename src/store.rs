@@ -75,6 +75,9 @@ pub enum StoreError {
     /// A key with this hash or id is there already.
     #[error("a key with this id is there already")]
     KeyExists,
+    /// The key lets nobody in, so there is nothing to go on with.
+    #[error("this key is revoked, inactive or expired")]
+    KeyNotActive,
     /// The store cannot be used at the moment: see the log. Whether a change was made is not known.
     #[error("the store cannot be used: {0}")]
     Unavailable(Arc<str>),

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_idempotency_key_is_visible_ascii_and_stands_for_one_request() {
-        let caller = Principal::test("k");
+        let caller = Principal::sample("alice", "s");
         let once_of = |method: &str, path: &str, keys: &[&str], body: &str| {
             let mut request = http::Request::builder().method(method).uri(path).body(()).unwrap();
             *request.headers_mut() = with(&IDEMPOTENCY_KEY, keys);

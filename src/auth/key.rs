@@ -2,8 +2,10 @@
 //!
 //! A presented key is only ever hashed: no comparison sees it, and no log.
 
+pub mod import;
 pub mod list;
 pub mod request;
+pub mod rotate;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{AuthError, Principal};
-use crate::model::id::{IdError, KeyId};
+use crate::model::id::{IdError, KeyId, SessionId};
 use crate::model::key::{Key, KeyHash, KeyStatus};
 use crate::model::time::Time;
 use crate::store::{Store, StoreError};
@@ -151,14 +153,10 @@ fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
 /// # Errors
 /// [`IssueError`].
 pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, IssueError> {
-    let mut random = [0; RANDOM_BYTES];
-    OsRng.try_fill_bytes(&mut random).map_err(IssueError::Random)?;
-    let secret = Secret(format!("{PREFIX}{}", hex::encode(random)));
-    let hash = hash(secret.0.as_bytes());
-    let id: KeyId = hex::encode(&hash.0[..ID_BYTES]).parse()?;
+    let Fresh { secret, hash, id } = Fresh::generate()?;
     let session_id = match request.session_id {
         Some(session_id) => session_id,
-        None => format!("key-{id}").parse()?,
+        None => own_session(&id)?,
     };
     let created_at = Time::now();
     let key = Key {
@@ -168,14 +166,41 @@ pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, Iss
         session_id,
         name: request.name.into(),
         scopes: request.scopes,
-        rate_limit: None,
-        quota: None,
+        rate_limit: request.rate_limit.map(Into::into),
+        quota: request.quota.map(Into::into),
         created_at,
         expires_at: request.expires_in.map(|lifetime| created_at.after(lifetime.into())),
         status: KeyStatus::Active,
     };
     store.create_key(key.clone()).await?;
     Ok(Issued { secret, key })
+}
+
+/// A secret that nobody has had, and what it is known by.
+struct Fresh {
+    secret: Secret,
+    hash: KeyHash,
+    id: KeyId,
+}
+
+impl Fresh {
+    fn generate() -> Result<Self, IssueError> {
+        let mut random = [0; RANDOM_BYTES];
+        OsRng.try_fill_bytes(&mut random).map_err(IssueError::Random)?;
+        let secret = Secret(format!("{PREFIX}{}", hex::encode(random)));
+        let hash = hash(secret.0.as_bytes());
+        Ok(Self { secret, hash, id: id_of(&hash)? })
+    }
+}
+
+/// The id of the key with this hash.
+fn id_of(hash: &KeyHash) -> Result<KeyId, IdError> {
+    hex::encode(&hash.0[..ID_BYTES]).parse()
+}
+
+/// The session of a key that was given none.
+fn own_session(id: &KeyId) -> Result<SessionId, IdError> {
+    format!("key-{id}").parse()
 }
 
 fn hash(key: &[u8]) -> KeyHash {

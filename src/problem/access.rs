@@ -3,6 +3,7 @@
 use http::{HeaderName, StatusCode};
 
 use super::{Problem, STORE_RETRY_AFTER};
+use crate::auth::key::import::ImportError;
 use crate::auth::key::{IssueError, header_as_written};
 use crate::auth::{AuthError, Principal};
 use crate::model::key::Scope;
@@ -60,6 +61,15 @@ impl From<IssueError> for Problem {
         match error {
             IssueError::Store(error) => Self::from(error),
             IssueError::Random(_) | IssueError::Id(_) => Self::internal(),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Hash => Self::bad_request(error.to_string()),
+            ImportError::Keep(error) => error.into(),
         }
     }
 }

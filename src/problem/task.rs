@@ -84,6 +84,7 @@ impl From<StoreError> for Problem {
             StoreError::NoSuchKey => Self::not_found(message),
             // Of keys, which nobody is given over this API.
             StoreError::KeyExists => Self::internal(),
+            StoreError::KeyNotActive => Self::new(StatusCode::CONFLICT, "key_not_active", message),
             StoreError::Unavailable(_) => Self {
                 retry_after: Some(STORE_RETRY_AFTER),
                 ..Self::new(

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Result<Option<TaskQuery>, &'static str> {
-        let caller = Principal::test("k");
+        let caller = Principal::sample("alice", "own");
         read(text, caller).map_err(|problem| problem.word)
     }
 

@@ -283,6 +283,64 @@ async fn keys_are_found_by_their_hash_and_stay() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let key = |number: u8, expires_at: Option<u64>| Key {
+        hash: KeyHash([number; 32]),
+        id: format!("k{number}").parse().unwrap(),
+        chitty_id: chitty("alice"),
+        session_id: session("desk"),
+        name: "laptop".to_owned(),
+        scopes: vec![Scope::Admin],
+        rate_limit: None,
+        quota: Some(7),
+        created_at: Time::from_millis(5),
+        expires_at: expires_at.map(Time::from_millis),
+        status: KeyStatus::Active,
+    };
+    let (soon, later) = (u64::MAX / 4, u64::MAX / 2);
+    for (number, expires_at) in [(1, None), (2, Some(soon)), (3, Some(later)), (4, Some(1)), (5, None)] {
+        store.create_key(key(number, expires_at)).await.unwrap();
+    }
+    let id = |number: u8| format!("k{number}").parse().unwrap();
+    let revoked = |number| Key { status: KeyStatus::Revoked, ..key(number, None) };
+    assert_eq!(*store.rotate_key(&id(1), key(11, None), None).await.unwrap(), revoked(1));
+    // The earlier of the two ends is the end.
+    let at = |millis| Some(Time::from_millis(millis));
+    assert_eq!(*store.rotate_key(&id(2), key(12, None), at(later)).await.unwrap(), key(2, Some(soon)));
+    assert_eq!(*store.rotate_key(&id(3), key(13, None), at(soon)).await.unwrap(), key(3, Some(soon)));
+    // Nothing is changed where anything is refused.
+    for gone in [1, 4] {
+        let refused = store.rotate_key(&id(gone), key(14, None), None).await;
+        assert!(matches!(refused, Err(StoreError::KeyNotActive)), "{gone}: {refused:?}");
+    }
+    assert!(matches!(store.rotate_key(&id(9), key(14, None), None).await, Err(StoreError::NoSuchKey)));
+    assert!(matches!(store.rotate_key(&id(5), key(11, None), None).await, Err(StoreError::KeyExists)));
+    let expected = [revoked(1), key(2, Some(soon)), key(3, Some(soon)), key(4, Some(1)), key(5, None)]
+        .into_iter()
+        .chain([key(11, None), key(12, None), key(13, None)]);
+    let mut expected: Vec<_> = expected.map(Arc::new).collect();
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    let kept = async |store: &Embedded| {
+        let mut kept = store.keys().await.unwrap();
+        kept.sort_by(|a, b| a.id.cmp(&b.id));
+        kept
+    };
+    assert_eq!(kept(&store).await, expected);
+    store.close().await;
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(kept(&store).await, expected);
+    // A key that is revoked in the same moment is not brought back by being rotated.
+    let (five, six) = (id(5), key(15, None));
+    let (revoked, rotated) = tokio::join!(store.revoke_key(&five), store.rotate_key(&five, six, at(later)));
+    let now = store.key(&KeyHash([5; 32])).await.unwrap().unwrap();
+    assert_eq!((now.status, revoked.is_ok()), (KeyStatus::Revoked, true), "{rotated:?}");
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_closed_store_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
