@@ -14,6 +14,7 @@ mod listen;
 mod log;
 mod origin;
 mod process;
+mod retention;
 mod sources;
 mod surroundings;
 
@@ -107,7 +108,9 @@ impl Config {
     fn read(document: Document, surroundings: &Surroundings) -> Result<Self, ConfigError> {
         let root = document.root();
         let server = root.section("server");
-        let store = process::read_store(&root.section("store"), surroundings);
+        let mut store = process::read_store(&root.section("store"), surroundings);
+        let events = root.section("events");
+        store.retention = retention::read(&events);
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
         let config = Self {
@@ -123,7 +126,8 @@ impl Config {
             warnings: Vec::new(),
         };
         later::read(&root);
-        drop((server, root));
+        later::read_events(&events);
+        drop((server, events, root));
         match document.into_findings() {
             (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),
             (mistakes, _) => Err(ConfigError::Mistakes(mistakes)),

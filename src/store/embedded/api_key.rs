@@ -128,7 +128,7 @@ fn to_record(key: &Key) -> KeyRecord {
 }
 
 /// The key whose record is under `at`.
-pub(super) fn decode_key(at: &[u8], record: &[u8]) -> Result<Key, RecordError> {
+pub(in crate::store) fn decode_key(at: &[u8], record: &[u8]) -> Result<Key, RecordError> {
     let record: KeyRecord = decode(record)?;
     let damaged = || RecordError::Damaged;
     let scopes: Result<Vec<Scope>, _> = record.scopes.iter().map(|word| word.parse()).collect();
