@@ -15,6 +15,7 @@ mod log;
 mod origin;
 mod process;
 mod rate_limit;
+mod retention;
 mod sources;
 mod surroundings;
 
@@ -111,7 +112,9 @@ impl Config {
     fn read(document: Document, surroundings: &Surroundings) -> Result<Self, ConfigError> {
         let root = document.root();
         let server = root.section("server");
-        let store = process::read_store(&root.section("store"), surroundings);
+        let mut store = process::read_store(&root.section("store"), surroundings);
+        let events = root.section("events");
+        store.retention = retention::read(&events);
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
         let config = Self {
@@ -128,7 +131,8 @@ impl Config {
             warnings: Vec::new(),
         };
         later::read(&root);
-        drop((server, root));
+        later::read_events(&events);
+        drop((server, events, root));
         match document.into_findings() {
             (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),
             (mistakes, _) => Err(ConfigError::Mistakes(mistakes)),

@@ -12,7 +12,10 @@ mod folder;
 mod key;
 pub mod kv;
 pub mod migration;
+mod record;
 mod task;
+pub mod transfer;
+pub mod upkeep;
 mod value;
 mod witness;
 
@@ -21,6 +24,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -28,6 +32,7 @@ use crate::model::id::KeyId;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
+pub use upkeep::Upkeep;
 
 /// The `store` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,24 @@ pub struct Config {
     pub path: PathBuf,
     /// What a change survives once it is answered.
     pub durability: Durability,
+    /// What is kept of the event log.
+    pub retention: Retention,
+}
+
+/// What is kept of the event log (`events.retain`, `events.retain_count`): an event goes once either says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How long an event is kept.
+    pub events_for: Duration,
+    /// How many of the latest events are kept, those of all sessions counted together.
+    pub events: u64,
+}
+
+impl Default for Retention {
+    /// A day, so that whoever was away over night misses nothing; and no more than some 50 MB of the disk.
+    fn default() -> Self {
+        Self { events_for: Duration::from_secs(24 * 3600), events: 100_000 }
+    }
 }
 
 /// What a change survives once it is answered.
@@ -96,7 +119,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore {
+pub trait Store: TaskStore + KeyStore + Upkeep {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::listen::Listener;
 use super::surroundings::Surroundings;
-use crate::store::{Config as Store, Durability};
+use crate::store::{Config as Store, Durability, Retention};
 use crate::yaml::{FromYaml, Scalar, Section, Value};
 use crate::{daemon, upstream};
 
@@ -45,6 +45,7 @@ pub(super) fn read_store(store: &Section<'_>, surroundings: &Surroundings) -> St
     Store {
         path: store.optional("path").unwrap_or_else(usual),
         durability: store.word("durability", &durabilities).unwrap_or_default(),
+        retention: Retention::default(),
     }
 }
 

@@ -4,14 +4,15 @@
 //! that a disk which hangs holds up nobody who is only proxied. API keys are asked for with every request and are few, so
 //! all of them are kept in memory.
 
-mod api_key;
+pub(super) mod api_key;
 mod list;
 mod once;
-mod task;
-mod verify;
+pub(super) mod task;
+mod upkeep;
+pub(super) mod verify;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -37,10 +38,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The engine's name in the witness.
 const SLED: &str = "sled";
 
+/// The engine of a configuration: its name, and how it is opened.
+pub(super) fn engine_of(config: &Config) -> (&'static str, OpenKv) {
+    let durability = config.durability;
+    (SLED, Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>)))
+}
+
 type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
 
 /// The embedded store.
 pub struct Embedded {
+    path: PathBuf,
+    engine: &'static str,
     committer: Arc<Committer>,
     shared: Arc<Shared>,
     keys: Arc<Keys>,
@@ -55,10 +64,8 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`], whose text is for the operator.
     pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let durability = config.durability;
-        let open_kv: OpenKv =
-            Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>));
-        Self::open_with(&config.path, durability, SLED, open_kv, metrics)
+        let (engine, open_kv) = engine_of(config);
+        Self::open_with(&config.path, config.durability, engine, open_kv, metrics)
     }
 
     pub(super) fn open_with(
@@ -78,7 +85,8 @@ impl Embedded {
             Ok(())
         });
         let committer = Arc::new(Committer::start(opener, Arc::clone(&shared), Arc::clone(&metrics), on_open)?);
-        Ok(Self { committer, shared, keys, readers: Arc::new(Semaphore::new(READERS)), metrics })
+        let (path, readers) = (path.to_owned(), Arc::new(Semaphore::new(READERS)));
+        Ok(Self { path, engine, committer, shared, keys, readers, metrics })
     }
 
     /// Reads everything and checks that rows and indexes agree. Blocks, for as long as reading everything takes.
@@ -87,7 +95,7 @@ impl Embedded {
     /// [`StoreError::Unavailable`].
     pub fn verify(&self) -> Result<Report, StoreError> {
         let kv = self.shared.kv()?;
-        verify::verify(&*kv)
+        verify::verify(&*kv).map_err(|error| unreachable_engine(&error))
     }
 
     /// Has the writer do `change`; the answer comes once it is durable.

@@ -290,7 +290,7 @@ fn end_with(message: &str) {
 }
 
 /// Reads every entry and counts all but the meta ones.
-fn count(kv: &dyn Kv) -> Result<u64, KvError> {
+pub(super) fn count(kv: &dyn Kv) -> Result<u64, KvError> {
     let mut entries = 0;
     kv.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward, &mut |key, _| {
         entries += u64::from(!key.starts_with(&[migration::m0001_context_sync::kind::META]));

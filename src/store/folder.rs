@@ -15,6 +15,8 @@ const WORK: &str = "engine.work";
 const FOUND: &str = "engine.found-";
 /// The same when they are of no more use.
 const REPLACED: &str = "engine.replaced";
+/// Where an engine is put together that is to take the place of the one that is there.
+const NEW: &str = "engine.new";
 /// Ends the names of files that the engine has not finished.
 const UNFINISHED: &str = ".generating";
 /// Held by whoever has the store open.
@@ -109,7 +111,30 @@ impl Folder {
             self.sync()?;
         }
         remove_if_there(&work)?;
+        remove_if_there(&self.join(NEW))?;
         remove_if_there(&self.join(REPLACED))
+    }
+
+    /// An empty folder for an engine that is to take the place of the one that is there.
+    pub(super) fn new_engine(&self) -> io::Result<PathBuf> {
+        self.drop_new_engine()?;
+        fs::create_dir(self.join(NEW))?;
+        Ok(self.join(NEW))
+    }
+
+    /// Removes it again.
+    pub(super) fn drop_new_engine(&self) -> io::Result<()> {
+        remove_if_there(&self.join(NEW))
+    }
+
+    /// Puts the new engine, which is closed and whole, in the place of the one that is there, which is of no more use.
+    /// Ended in the middle, it is done by the next start.
+    pub(super) fn take_new_engine(&self) -> io::Result<()> {
+        File::open(self.join(NEW))?.sync_all()?;
+        remove_if_there(&self.join(WORK))?;
+        fs::rename(self.join(NEW), self.join(WORK))?;
+        self.sync()?;
+        self.take_copy(false).map(drop)
     }
 
     /// Copies the engine's files, to be opened in their place: what opening does to damaged ones, it does to the copy.

@@ -12,10 +12,14 @@ pub(super) const FORMAT: &[u8] = b"mformat";
 /// `m commit`.
 pub(super) const COMMIT: &[u8] = b"mcommit";
 
+/// `m trimmed`.
+pub(super) const TRIMMED: &[u8] = b"mtrimmed";
+
 /// The order of lists takes this many bytes at the end of a key.
 pub(super) const ORDER: usize = 24;
 
-fn owned(kind: u8, owner: &ChittyId) -> Vec<u8> {
+/// What everything of this kind and owner begins with.
+pub(super) fn owned(kind: u8, owner: &ChittyId) -> Vec<u8> {
     let mut key = Vec::with_capacity(96);
     key.push(kind);
     key.extend_from_slice(owner.as_str().as_bytes());
@@ -23,7 +27,8 @@ fn owned(kind: u8, owner: &ChittyId) -> Vec<u8> {
     key
 }
 
-fn in_session(kind: u8, owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+/// What everything of this kind, owner and session begins with.
+pub(super) fn in_session(kind: u8, owner: &ChittyId, session: &SessionId) -> Vec<u8> {
     let mut key = owned(kind, owner);
     key.extend_from_slice(session.as_str().as_bytes());
     key.push(0);

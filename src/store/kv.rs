@@ -79,6 +79,13 @@ pub trait Kv: Send + Sync {
     /// # Errors
     /// [`KvError`]: whether it is durable is then unknown, and this handle is of no more use for writing.
     fn sync(&self) -> Result<(), KvError>;
+
+    /// Gives the disk back what nothing needs any more, as far as the engine can. sled has no compaction: it takes room
+    /// over again as it goes, and all that is done is a sync.
+    ///
+    /// # Errors
+    /// [`KvError`].
+    fn compact(&self) -> Result<(), KvError>;
 }
 
 /// Shows `visit` the entries whose key begins with `prefix`, in order.

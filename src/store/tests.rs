@@ -5,12 +5,13 @@ mod conformance;
 mod faults;
 mod format;
 mod model;
+mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::embedded::{Embedded, OpenError};
-use super::{Config, Durability, Once, TaskQuery};
+use super::{Config, Durability, Once, Retention, TaskQuery};
 use crate::model::id::{ChittyId, SessionId};
 use crate::model::json::Json;
 use crate::model::task::{NewTask, Priority};
@@ -21,9 +22,12 @@ fn metrics() -> Arc<Metrics> {
     Arc::new(Metrics::new().unwrap())
 }
 
+fn config(folder: &Path) -> Config {
+    Config { path: folder.join("data"), durability: Durability::PowerLoss, retention: Retention::default() }
+}
+
 fn try_open(folder: &Path) -> Result<Embedded, OpenError> {
-    let config = Config { path: folder.join("data"), durability: Durability::PowerLoss };
-    Embedded::open(&config, metrics())
+    Embedded::open(&config(folder), metrics())
 }
 
 #[track_caller]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chittyconnect::model::task::Task;
 use chittyconnect::store::embedded::{Embedded, OpenError, Report};
-use chittyconnect::store::{Config, Durability, Store as _, TaskQuery, TaskStore as _};
+use chittyconnect::store::{Config, Durability, Retention, Store as _, TaskQuery, TaskStore as _};
 use chittyconnect::telemetry::metrics::Metrics;
 
 use super::task::Tenant;
@@ -33,7 +33,7 @@ pub(crate) struct Inside {
 
 /// Opens the store in `folder`, which no daemon has open, as a daemon would, and reads all of it.
 pub(crate) fn read(folder: &Path, tenants: &[Tenant]) -> Result<Inside, OpenError> {
-    let config = Config { path: folder.to_owned(), durability: Durability::PowerLoss };
+    let config = Config { path: folder.to_owned(), durability: Durability::PowerLoss, retention: Retention::default() };
     let store = Embedded::open(&config, Arc::new(Metrics::new().unwrap()))?;
     let report = store.verify().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

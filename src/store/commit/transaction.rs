@@ -92,7 +92,12 @@ impl<'a> Transaction<'a> {
     /// Puts a record where none is.
     pub(in crate::store) fn insert<T: Serialize>(&mut self, key: &[u8], record: &T) -> Result<(), StoreError> {
         let value = encode(record).map_err(unreadable)?;
-        for (key, entry) in value::entries(key, &value).ok_or_else(damaged)? {
+        self.insert_value(key, &value)
+    }
+
+    /// The same of a record that is encoded.
+    pub(in crate::store) fn insert_value(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        for (key, entry) in value::entries(key, value).ok_or_else(damaged)? {
             self.put(key, entry)?;
         }
         Ok(())
@@ -170,7 +175,22 @@ impl<'a> Transaction<'a> {
         Ok(keys)
     }
 
-    fn entry(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    /// Puts a record under a meta key, in place of the one that is there; those are not counted.
+    pub(in crate::store) fn set_meta<T: Serialize>(&mut self, key: &[u8], record: &T) -> Result<(), StoreError> {
+        let value = encode(record).map_err(unreadable)?;
+        self.own.bytes += key.len() + value.len();
+        self.own.batch.insert(key.to_vec(), Some(value));
+        Ok(())
+    }
+
+    /// The number of the next event, for a record that counts as one.
+    pub(in crate::store) fn next_number(&mut self) -> u64 {
+        self.own.commit.event += 1;
+        self.own.commit.event
+    }
+
+    /// What is under `key` itself, continuations not looked at.
+    pub(in crate::store) fn entry(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         for changes in [&self.own, self.group] {
             if let Some(entry) = changes.batch.get(key) {
                 return Ok(entry.clone());

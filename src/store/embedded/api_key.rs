@@ -162,7 +162,7 @@ fn to_record(key: &Key) -> KeyRecord {
 }
 
 /// The key whose record is under `at`.
-pub(super) fn decode_key(at: &[u8], record: &[u8]) -> Result<Key, RecordError> {
+pub(in crate::store) fn decode_key(at: &[u8], record: &[u8]) -> Result<Key, RecordError> {
     of_record(at, decode(record)?)
 }
 

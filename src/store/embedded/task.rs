@@ -144,7 +144,7 @@ fn delete(
 }
 
 /// One task.
-pub(super) fn find(kv: &dyn Kv, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
+pub(in crate::store) fn find(kv: &dyn Kv, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
     let mut before = None;
     loop {
         let Some(place) = read(kv, &key::task_place(owner, id))? else { return Ok(None) };
@@ -181,12 +181,17 @@ fn stored(transaction: &mut Transaction<'_>, owner: &ChittyId, id: TaskId) -> Re
     to_task(record).map(Some).map_err(unreadable)
 }
 
-fn put(transaction: &mut Transaction<'_>, task: &Task) -> Result<(), StoreError> {
+/// Puts a task with its place and its index entries.
+pub(in crate::store) fn put(transaction: &mut Transaction<'_>, task: &Task) -> Result<(), StoreError> {
     let (owner, session) = (&task.chitty_id, &task.session_id);
     transaction.insert(&key::task(owner, session, task.position()), &to_record(task))?;
-    let place = TaskPlaceRecord { session_id: session.to_string(), updated_at: task.updated_at.as_millis() };
-    transaction.insert(&key::task_place(owner, task.task_id), &place)?;
+    transaction.insert(&key::task_place(owner, task.task_id), &place_of(task))?;
     key::indexes(task).into_iter().try_for_each(|key| transaction.insert_index(key))
+}
+
+/// Where its record is.
+pub(in crate::store) fn place_of(task: &Task) -> TaskPlaceRecord {
+    TaskPlaceRecord { session_id: task.session_id.to_string(), updated_at: task.updated_at.as_millis() }
 }
 
 fn take(transaction: &mut Transaction<'_>, task: &Task) -> Result<(), StoreError> {
@@ -201,7 +206,7 @@ fn emit(transaction: &mut Transaction<'_>, event: Result<Event, serde_json::Erro
     transaction.emit(&event)
 }
 
-fn to_record(task: &Task) -> TaskRecord {
+pub(in crate::store) fn to_record(task: &Task) -> TaskRecord {
     let text = |json: &Json| json.text().to_owned();
     TaskRecord {
         task_id: *task.task_id.as_bytes(),
@@ -226,7 +231,7 @@ fn to_record(task: &Task) -> TaskRecord {
 }
 
 /// The inverse of what is stored.
-pub(super) fn decode_task(stored: &[u8]) -> Result<Task, RecordError> {
+pub(in crate::store) fn decode_task(stored: &[u8]) -> Result<Task, RecordError> {
     to_task(decode(stored)?)
 }
 

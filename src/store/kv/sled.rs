@@ -102,6 +102,10 @@ impl Kv for SledKv {
             None => Ok(()),
         }
     }
+
+    fn compact(&self) -> Result<(), KvError> {
+        self.sync()
+    }
 }
 
 /// Opens it once the threads of an earlier handle in this process have let go of it; no other process has it, for the

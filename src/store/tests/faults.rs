@@ -41,6 +41,10 @@ impl Kv for Failing {
         self.check()?;
         self.sled.sync()
     }
+
+    fn compact(&self) -> Result<(), KvError> {
+        self.sled.compact()
+    }
 }
 
 fn open_failing(folder: &Path, failing: &Arc<AtomicBool>) -> Embedded {
