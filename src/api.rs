@@ -11,6 +11,7 @@ mod extract;
 mod health;
 mod landing;
 mod mcp;
+mod object;
 mod openapi;
 mod pages;
 mod rate;

@@ -10,7 +10,7 @@ mod task;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
@@ -50,12 +50,27 @@ pub struct Problem {
     pub code: Option<&'static str>,
     /// The rate that was exceeded, with 429.
     pub exceeded: Option<Box<Exceeded>>,
+    /// In what form its family tells it.
+    pub shape: Shape,
+}
+
+/// In what form a family of endpoints tells its errors (CONTRACT.md §0, "error envelopes").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// `{error, message, …}`.
+    #[default]
+    Plain,
+    /// The same with `ok: false`.
+    Ok,
+    /// `{success: false, error: {code, message}, …}`.
+    Session,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, word, message, allow: None, retry_after: None, challenge: None, code: None, exceeded: None }
+        let (allow, retry_after, challenge, code, exceeded) = (None, None, None, None, None);
+        Self { status, word, message, allow, retry_after, challenge, code, exceeded, shape: Shape::Plain }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -171,10 +186,7 @@ impl Problem {
             });
             ("application/problem+json", body)
         } else {
-            let body = json!({
-                "error": self.word, "message": self.message, "status": status, "request_id": request_id,
-            });
-            ("application/json", body)
+            ("application/json", self.body(status, request_id))
         };
         if let Some(code) = self.code {
             body["code"] = code.into();
@@ -185,6 +197,22 @@ impl Problem {
             body["retryAfter"] = self.retry_after.into();
         }
         (content_type, body.to_string().into_bytes())
+    }
+
+    fn body(&self, status: u16, request_id: &str) -> Value {
+        let Self { word, message, .. } = self;
+        match self.shape {
+            Shape::Plain => {
+                json!({"error": word, "message": message, "status": status, "request_id": request_id})
+            }
+            Shape::Ok => {
+                json!({"ok": false, "error": word, "message": message, "status": status, "request_id": request_id})
+            }
+            Shape::Session => json!({
+                "success": false, "error": {"code": word, "message": message},
+                "status": status, "request_id": request_id,
+            }),
+        }
     }
 
     /// The headers beside content type and length.
@@ -248,7 +276,7 @@ mod tests {
         let problem = Problem::from(&RouteError::UnknownHost("x.chitty.cc".to_owned()));
         let (kind, body) = problem.render("id-1", None);
         assert_eq!(kind, "application/json");
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             body,
             json!({"error": "unknown_host", "message": "no service or gateway host is named `x.chitty.cc`",
@@ -256,7 +284,7 @@ mod tests {
         );
         let (kind, body) = problem.render("id-1", Some(b"text/html, Application/Problem+JSON;q=0.9"));
         assert_eq!(kind, "application/problem+json");
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["detail"], "no service or gateway host is named `x.chitty.cc`");
         assert_eq!(body["instance"], "urn:uuid:id-1");
     }

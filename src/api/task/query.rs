@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::body::MAX_NAME;
-use super::object::shown;
 use crate::api::extract::Parameters;
+use crate::api::object::shown;
 use crate::auth::Principal;
 use crate::model::id::{SessionId, TaskId};
 use crate::model::time::Time;

@@ -1,5 +1,5 @@
-use super::super::object::{MAX_DEPTH, MAX_JSON};
 use super::*;
+use crate::api::object::{MAX_DEPTH, MAX_JSON};
 
 fn caller() -> Principal {
     Principal::sample("alice", "s")

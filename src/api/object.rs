@@ -10,9 +10,12 @@ use serde_json::value::RawValue;
 
 use crate::auth::Principal;
 use crate::model::json::Json;
-use crate::problem::{Problem, TaskRefusal};
+use crate::problem::Problem;
 pub(super) use member::Kind;
 use member::{Members, has_lone_surrogate};
+
+/// What a body that cannot be meant is answered, in the words of its family.
+pub(super) type Refuse = fn(String) -> Problem;
 
 /// Largest value that is kept as JSON, in bytes as sent.
 pub(super) const MAX_JSON: usize = 64 * 1024;
@@ -64,45 +67,110 @@ impl<T> Member<T> {
     }
 }
 
-/// The members of a body's object.
+/// The members of a body's object, or of one inside it.
 pub(super) struct Object<'b> {
     members: Members<'b>,
-    refusal: TaskRefusal,
+    refuse: Refuse,
+    /// Where it is inside the body: what messages put before a member's name.
+    within: String,
 }
 
 impl<'b> Object<'b> {
-    /// Reads `body`. `refusal` is what is wrong with everything that does not fit, `no_object` with JSON that is neither
-    /// an object nor `null`.
+    /// Reads `body`, and of its members those in `names`. `refuse` makes the error of everything that does not fit,
+    /// `no_object` that of JSON which is neither an object nor `null`.
     ///
     /// # Errors
     /// 400.
-    pub(super) fn read(body: &'b [u8], refusal: TaskRefusal, no_object: TaskRefusal) -> Result<Self, Problem> {
-        let refused = |found: &str| {
-            let message = format!("the body: found {found}; accepted: a JSON object in UTF-8");
-            Err(Problem::task_refused(refusal, message))
-        };
-        let Ok(text) = std::str::from_utf8(body) else { return refused("bytes that are not UTF-8") };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let Ok(value) = serde_json::from_str::<&RawValue>(text) else {
-            return refused(if text.trim_ascii().is_empty() { "nothing" } else { "text that is not JSON" });
-        };
+    pub(super) fn read(
+        body: &'b [u8],
+        names: &'static [&'static str],
+        refuse: Refuse,
+        no_object: Refuse,
+    ) -> Result<Self, Problem> {
+        let value = parse(body, refuse)?;
         match Kind::of(value) {
-            Kind::Object => {}
-            Kind::Null => return refused("null"),
-            other => {
-                let message = format!("the body: found {other}; accepted: a JSON object");
-                return Err(Problem::task_refused(no_object, message));
-            }
+            Kind::Object => Self::members_of(value, names, refuse, String::new()),
+            Kind::Null => Err(refuse("the body: found null; accepted: a JSON object in UTF-8".to_owned())),
+            other => Err(no_object(format!("the body: found {other}; accepted: a JSON object"))),
         }
-        match serde_json::from_str(value.get()) {
-            Ok(members) => Ok(Self { members, refusal }),
-            Err(_) => refused("a name with half of a surrogate pair"),
+    }
+
+    fn members_of(
+        value: &'b RawValue,
+        names: &'static [&'static str],
+        refuse: Refuse,
+        within: String,
+    ) -> Result<Self, Problem> {
+        match Members::of(value, names) {
+            Ok(members) => Ok(Self { members, refuse, within }),
+            Err(_) => Err(refuse(format!("{within}: found a name with half of a surrogate pair; accepted: Unicode"))),
+        }
+    }
+
+    /// The elements of the array `name`, each an object with its index in messages. Absent and `null` are apart.
+    ///
+    /// # Errors
+    /// 400, naming the index of the first element that is no object, or that there are more than `max`.
+    pub(super) fn objects(
+        &self,
+        name: &str,
+        names: &'static [&'static str],
+        max: usize,
+    ) -> Result<Member<Vec<Object<'b>>>, Problem> {
+        let elements = match self.elements(name, max)? {
+            Member::Is(elements) => elements,
+            Member::Null => return Ok(Member::Null),
+            Member::Absent => return Ok(Member::Absent),
+        };
+        let read = |(index, value): (usize, &'b RawValue)| {
+            let within = format!("{}{name}[{index}]", self.within);
+            match Kind::of(value) {
+                Kind::Object => Self::members_of(value, names, self.refuse, format!("{within}.")),
+                other => Err((self.refuse)(format!("{within}: found {other}; accepted: an object"))),
+            }
+        };
+        elements.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Member::Is)
+    }
+
+    /// The elements of the array `name`.
+    ///
+    /// # Errors
+    /// 400 when it is no array or has more than `max`.
+    pub(super) fn elements(&self, name: &str, max: usize) -> Result<Member<Vec<&'b RawValue>>, Problem> {
+        let Some(raw) = self.raw(name) else { return Ok(Member::Absent) };
+        match Kind::of(raw) {
+            Kind::Null => Ok(Member::Null),
+            Kind::Array => {
+                let elements = serde_json::from_str::<Vec<&RawValue>>(raw.get());
+                let elements = elements.map_err(|_| self.refused(name, "an array that cannot be read", "an array"))?;
+                if elements.len() > max {
+                    let accepted = format!("{max} at the most");
+                    return Err(self.refused(name, format_args!("{} elements", elements.len()), &accepted));
+                }
+                Ok(Member::Is(elements))
+            }
+            other => Err(self.refused(name, other, "an array")),
+        }
+    }
+
+    /// `name` as a whole number from 0 to 2^53 - 1, which every reader of JSON keeps (RFC 8259 §6).
+    ///
+    /// # Errors
+    /// 400.
+    pub(super) fn count(&self, name: &str) -> Result<Member<u64>, Problem> {
+        let Some(raw) = self.raw(name) else { return Ok(Member::Absent) };
+        match Kind::of(raw) {
+            Kind::Null => Ok(Member::Null),
+            Kind::Number => whole(raw.get())
+                .map(Member::Is)
+                .ok_or_else(|| self.refused(name, shown(raw.get()), "a whole number from 0 to 9007199254740991")),
+            other => Err(self.refused(name, other, "a whole number from 0 to 9007199254740991")),
         }
     }
 
     /// What is wrong with `name`.
     pub(super) fn refused(&self, name: &str, found: impl fmt::Display, accepted: &str) -> Problem {
-        Problem::task_refused(self.refusal, format!("{name}: found {found}; accepted: {accepted}"))
+        (self.refuse)(format!("{}{name}: found {found}; accepted: {accepted}", self.within))
     }
 
     /// Whether there is such a member, whatever it is.
@@ -169,7 +237,7 @@ impl<'b> Object<'b> {
             return Err(self.refused(name, format_args!("arrays and objects nested {depth} deep"), &accepted));
         }
         if raw.get().len() > MAX_JSON {
-            return Err(Problem::value_too_large(name, raw.get().len(), MAX_JSON));
+            return Err(Problem::value_too_large(&format!("{}{name}", self.within), raw.get().len(), MAX_JSON));
         }
         if has_lone_surrogate(raw.get()) {
             return Err(self.refused(name, "half of a surrogate pair", "JSON whose strings are Unicode"));
@@ -210,6 +278,32 @@ impl<'b> Object<'b> {
     }
 }
 
+/// The one JSON value of `body`.
+///
+/// # Errors
+/// 400.
+fn parse(body: &[u8], refuse: Refuse) -> Result<&RawValue, Problem> {
+    let refused = |found: &str| Err(refuse(format!("the body: found {found}; accepted: a JSON object in UTF-8")));
+    let Ok(text) = std::str::from_utf8(body) else { return refused("bytes that are not UTF-8") };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(value) => Ok(value),
+        Err(_) if text.trim_ascii().is_empty() => refused("nothing"),
+        Err(_) => refused("text that is not JSON"),
+    }
+}
+
+/// A number that is whole, however it is written: `3`, `3.0`, `3e2`.
+fn whole(text: &str) -> Option<u64> {
+    const LARGEST: f64 = 9_007_199_254_740_991.0;
+    if let Ok(number) = text.parse::<u64>() {
+        return Some(number).filter(|number| *number < 1 << 53);
+    }
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=LARGEST).contains(number) && number.fract() == 0.0)?;
+    // Printed without a fraction or exponent, so that no cast can be wrong.
+    format!("{number:.0}").parse().ok()
+}
+
 /// The beginning of a client's own text.
 pub(super) fn shown(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
@@ -220,9 +314,43 @@ pub(super) fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::TaskRefusal;
+
+    const NAMES: &[&str] = &["title", "description", "error", "result", "status", "priority", "list"];
 
     fn read(body: &[u8]) -> Result<Object<'_>, &'static str> {
-        Object::read(body, TaskRefusal::Creation, TaskRefusal::TitleRequired).map_err(|problem| problem.word)
+        let creation: Refuse = |message| Problem::task_refused(TaskRefusal::Creation, message);
+        let no_title: Refuse = |message| Problem::task_refused(TaskRefusal::TitleRequired, message);
+        Object::read(body, NAMES, creation, no_title).map_err(|problem| problem.word)
+    }
+
+    #[test]
+    fn elements_of_an_array_are_named_by_their_index() {
+        let message = |body: &str| {
+            let object = read(body.as_bytes()).unwrap();
+            let read = object.objects("list", &["title"], 2);
+            read.and_then(|list| list.value().unwrap()[1].text("title", 1).map(drop)).unwrap_err().message
+        };
+        for (body, begins) in [
+            (r#"{"list":[{},{"title":2}]}"#, "list[1].title: found a number"),
+            (r#"{"list":[{},null]}"#, "list[1]: found null"),
+            (r#"{"list":[{},{},{}]}"#, "list: found 3 elements; accepted: 2 at the most"),
+            (r#"{"list":{}}"#, "list: found an object"),
+        ] {
+            assert!(message(body).starts_with(begins), "{body}: {}", message(body));
+        }
+        assert!(matches!(read(b"{}").unwrap().objects("list", &[], 9), Ok(Member::Absent)));
+        assert!(matches!(read(br#"{"list":null}"#).unwrap().objects("list", &[], 9), Ok(Member::Null)));
+    }
+
+    #[test]
+    fn a_count_is_a_whole_number() {
+        for (text, count) in [("0", 0), ("7", 7), ("2.0", 2), ("1e3", 1000), ("9007199254740991", (1 << 53) - 1)] {
+            assert_eq!(whole(text), Some(count), "{text}");
+        }
+        for text in ["-1", "0.5", "9007199254740992", "1e400", "-0.1", "1e16"] {
+            assert_eq!(whole(text), None, "{text}");
+        }
     }
 
     #[test]
