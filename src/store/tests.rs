@@ -4,6 +4,7 @@
 mod conformance;
 mod faults;
 mod format;
+mod migrate;
 mod model;
 mod transfer;
 
