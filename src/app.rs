@@ -148,9 +148,11 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     }
     let via = Via::new(&instance::open(&config.store.path)?);
     let (shared, log_writer) = Shared::new(config)?;
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
+    let embedded = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
+    let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
+    background.spawn(embedded.retain(config.store.retention));
 
     let publisher = Arc::clone(&shared.publisher);
     shared.registry.spawn(move |merged| publisher.publish(&merged));

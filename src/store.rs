@@ -11,6 +11,7 @@ mod engine;
 mod folder;
 mod key;
 pub mod kv;
+pub mod migrate;
 pub mod migration;
 mod record;
 mod task;

@@ -7,6 +7,7 @@
 pub(super) mod api_key;
 mod list;
 mod once;
+pub(super) mod retention;
 pub(super) mod task;
 mod upkeep;
 pub(super) mod verify;

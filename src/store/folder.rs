@@ -17,8 +17,12 @@ const FOUND: &str = "engine.found-";
 const REPLACED: &str = "engine.replaced";
 /// Where an engine is put together that is to take the place of the one that is there.
 const NEW: &str = "engine.new";
+/// A backup that is not whole yet.
+const PARTIAL: &str = "backup.partial";
 /// Ends the names of files that the engine has not finished.
 const UNFINISHED: &str = ".generating";
+/// What was acknowledged last, see `super::witness`.
+pub(super) const WITNESS: &str = "witness";
 /// Held by whoever has the store open.
 const LOCK: &str = "lock";
 /// Room that is left on the disk: an engine that met a full disk can neither be read nor opened again, so it never
@@ -29,8 +33,8 @@ pub(super) const RESERVE: u64 = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// Unlocked when dropped.
-    _lock: File,
+    /// Unlocked when dropped; `None` where nobody ever had it.
+    _lock: Option<File>,
 }
 
 /// Why the folder cannot be had.
@@ -64,15 +68,27 @@ impl Folder {
         let mut lock = options.map_err(failed(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let read = lock.read_to_string(&mut text);
-                return Err(FolderError::Locked(read.ok().and_then(|_| text.trim().parse().ok())));
-            }
+            Err(fs::TryLockError::WouldBlock) => return Err(FolderError::Locked(holder(&mut lock))),
             Err(fs::TryLockError::Error(error)) => return Err(failed(&lock_path)(error)),
         }
         // Who has it is for people; that it cannot be written, on a full disk, keeps nobody from having it.
         lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).ok();
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// Looks at a folder that nobody else has, and changes nothing in it.
+    pub(super) fn look_at(path: &Path) -> Result<Self, FolderError> {
+        let failed = |error| FolderError::Io(path.to_owned(), error);
+        fs::read_dir(path).map_err(failed)?;
+        let lock = match File::open(path.join(LOCK)) {
+            Ok(mut lock) => match lock.try_lock_shared() {
+                Ok(()) => Some(lock),
+                Err(fs::TryLockError::WouldBlock) => return Err(FolderError::Locked(holder(&mut lock))),
+                Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -112,7 +128,47 @@ impl Folder {
         }
         remove_if_there(&work)?;
         remove_if_there(&self.join(NEW))?;
+        remove_if_there(&self.join(PARTIAL))?;
         remove_if_there(&self.join(REPLACED))
+    }
+
+    /// Copies the engine's files and the witness into a folder beside them whose name begins with `prefix`. It has that
+    /// name only once all of it is on the disk.
+    pub(super) fn back_up(&self, prefix: &str) -> io::Result<PathBuf> {
+        let bytes = size(&self.engine())?;
+        if bytes.saturating_add(RESERVE) > self.room()? {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let partial = self.join(PARTIAL);
+        remove_if_there(&partial)?;
+        let copied = self.copy_folder(&self.engine(), &partial.join(ENGINE)).and_then(|()| self.copy_beside(&partial));
+        if let Err(error) = copied {
+            remove_if_there(&partial)?;
+            return Err(error);
+        }
+        let place = self.free_name(prefix)?;
+        fs::rename(&partial, &place)?;
+        self.sync()?;
+        Ok(place)
+    }
+
+    /// Copies the witness, if there is one, into `to`.
+    pub(super) fn copy_beside(&self, to: &Path) -> io::Result<()> {
+        match self.copy_file(&self.join(WITNESS), &to.join(WITNESS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        File::open(to)?.sync_all()
+    }
+
+    /// A folder of this name and the time that is not there yet.
+    pub(super) fn free_name(&self, prefix: &str) -> io::Result<PathBuf> {
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let mut names = (1..1000).map(|number| match number {
+            1 => self.join(&format!("{prefix}-{now}")),
+            number => self.join(&format!("{prefix}-{now}-{number}")),
+        });
+        names.find(|path| !path.exists()).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
     }
 
     /// An empty folder for an engine that is to take the place of the one that is there.
@@ -236,6 +292,13 @@ impl Folder {
     }
 }
 
+/// Who has the lock, as far as its file says.
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    let read = lock.read_to_string(&mut text);
+    read.ok().and_then(|_| text.trim().parse().ok())
+}
+
 fn hand_over(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -247,7 +310,18 @@ fn hand_over(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
     Ok(())
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+/// What the files below a folder take, in bytes.
+pub(super) fn size(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}
+
+/// Removes a folder and what is in it, if it is there.
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -4,7 +4,9 @@
 mod conformance;
 mod faults;
 mod format;
+mod migrate;
 mod model;
+mod retention;
 mod transfer;
 
 use std::path::Path;

@@ -294,6 +294,11 @@ impl Metrics {
         self.store.failed(operation);
     }
 
+    /// Counts records that were removed because their time was over.
+    pub fn store_removed(&self, kind: &str, records: u64) {
+        self.store.removed(kind, records);
+    }
+
     /// Notes how many changes went to the disk together.
     pub fn store_committed(&self, changes: usize) {
         self.store.committed(changes);

@@ -183,6 +183,11 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// The record under a meta key.
+    pub(in crate::store) fn record_meta<T: DeserializeOwned>(&mut self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.entry(key)?.map(|value| decode(&value)).transpose().map_err(unreadable)
+    }
+
     /// The number of the next event, for a record that counts as one.
     pub(in crate::store) fn next_number(&mut self) -> u64 {
         self.own.commit.event += 1;
