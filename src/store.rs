@@ -6,6 +6,7 @@
 
 mod api_key;
 mod commit;
+pub mod context;
 pub mod embedded;
 mod engine;
 mod folder;
@@ -32,6 +33,7 @@ use async_trait::async_trait;
 use crate::model::id::KeyId;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
+pub use context::ContextStore;
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 pub use upkeep::Upkeep;
 
@@ -90,6 +92,9 @@ pub enum StoreError {
     /// Deleting the task would delete more than one change may.
     #[error("the task has more than {0} sub-tasks; delete some of them first")]
     TooManySubtasks(usize),
+    /// The session knows too many files.
+    #[error("a session knows {0} files at the most")]
+    TooManyFiles(usize),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     OnceReused,

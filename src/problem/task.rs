@@ -76,6 +76,7 @@ impl From<StoreError> for Problem {
                 Self::task_refused(TaskRefusal::Creation, message)
             }
             StoreError::TooManySubtasks(_) => Self::new(StatusCode::CONFLICT, "too_many_subtasks", message),
+            StoreError::TooManyFiles(_) => Self::new(StatusCode::CONFLICT, "too_many_files", message),
             StoreError::OnceReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",

@@ -5,6 +5,7 @@
 //! all of them are kept in memory.
 
 pub(super) mod api_key;
+mod context;
 mod list;
 mod once;
 pub(super) mod retention;
@@ -24,7 +25,7 @@ use super::commit::{Committer, Shared, Transaction};
 use super::engine::{OpenKv, Opener};
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
-use super::{Config, Durability, Store, StoreError};
+use super::{Config, Durability, Store, StoreError, value};
 use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
@@ -170,6 +171,16 @@ impl Store for Embedded {
         if tokio::task::spawn_blocking(move || committer.close()).await.is_err() {
             tracing::error!("the store could not be closed");
         }
+    }
+}
+
+/// The value of `key`; `None` also when it is not whole, which it is not while it is being moved.
+fn read_value(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
+    match value::read(key, get, || None) {
+        Ok(value) => Ok(value),
+        Err(None) => Ok(None),
+        Err(Some(error)) => Err(error),
     }
 }
 

@@ -1,7 +1,10 @@
 //! The keys of the embedded store: `migrations/embedded/m0001_context_sync.rs` says which there are, this makes them.
 
 use super::TaskPosition;
+use super::context::FilePosition;
 use super::migration::m0001_context_sync::kind;
+use super::migration::m0002_identity_and_registry::kind as later;
+use crate::model::file::ContextFile;
 use crate::model::id::{ChittyId, KeyId, SessionId, TaskId};
 use crate::model::key::KeyHash;
 use crate::model::task::{Priority, Status, Task};
@@ -108,6 +111,59 @@ pub(super) fn events(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
 /// An event.
 pub(super) fn event(owner: &ChittyId, session: &SessionId, number: u64) -> Vec<u8> {
     with(events(owner, session), &number.to_be_bytes())
+}
+
+/// A file's record; `hash` is the SHA-256 of its URI.
+pub(super) fn context_file(owner: &ChittyId, session: &SessionId, hash: &[u8; 32]) -> Vec<u8> {
+    with(in_session(kind::CONTEXT_FILE, owner, session), hash)
+}
+
+/// What all files of a session begin with, in the order of lists.
+pub(super) fn all_files_by_access(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+    in_session(later::FILE_BY_ACCESS, owner, session)
+}
+
+/// What all files of a session begin with that are, or are not, in the active set.
+pub(super) fn files_by_access(owner: &ChittyId, session: &SessionId, active: bool) -> Vec<u8> {
+    with(all_files_by_access(owner, session), &[u8::from(!active)])
+}
+
+/// The place of a file in the order of lists.
+pub(super) fn file_at(owner: &ChittyId, session: &SessionId, position: FilePosition) -> Vec<u8> {
+    let prefix = files_by_access(owner, session, position.active);
+    with(with(prefix, &(!position.last_accessed.as_millis()).to_be_bytes()), &position.hash)
+}
+
+/// The same of a file whose URI has this SHA-256.
+pub(super) fn file_by_access(file: &ContextFile, hash: [u8; 32]) -> Vec<u8> {
+    let position = FilePosition { active: file.active, last_accessed: file.last_accessed, hash };
+    file_at(&file.chitty_id, &file.session_id, position)
+}
+
+/// The inverse of [`file_at`], from the end of a key.
+pub(super) fn file_position(key: &[u8]) -> Option<FilePosition> {
+    let [active, rest @ ..] = key.last_chunk::<41>()?;
+    let (time, hash) = rest.split_at(8);
+    Some(FilePosition {
+        active: *active == 0,
+        last_accessed: Time::from_millis(!u64::from_be_bytes(time.try_into().ok()?)),
+        hash: hash.try_into().ok()?,
+    })
+}
+
+/// What all synchronisations of a session begin with.
+pub(super) fn sync_events(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+    in_session(kind::SYNC_EVENT, owner, session)
+}
+
+/// A synchronisation.
+pub(super) fn sync_event(owner: &ChittyId, session: &SessionId, number: u64) -> Vec<u8> {
+    with(sync_events(owner, session), &number.to_be_bytes())
+}
+
+/// A session's record.
+pub(super) fn session(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+    in_session(kind::SESSION, owner, session)
 }
 
 /// An API key's record.
