@@ -4,6 +4,7 @@
 
 mod access;
 pub mod admin;
+mod context;
 pub mod discovery;
 mod document;
 mod error;
@@ -16,6 +17,7 @@ mod openapi;
 mod pages;
 mod rate;
 mod task;
+mod whoami;
 
 use std::sync::Arc;
 
@@ -135,6 +137,15 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(mcp::mcp_json))
         .routes(routes!(mcp::manifest))
         .routes(routes!(openapi::openapi_json))
+        .routes(routes!(context::set_active))
+        .routes(routes!(context::set_active_v1))
+        .routes(routes!(context::report))
+        .routes(routes!(context::report_v1))
+        .routes(routes!(context::sync))
+        .routes(routes!(context::sync_v1))
+        .routes(routes!(context::files))
+        .routes(routes!(context::sync_events))
+        .routes(routes!(whoami::whoami))
         .routes(routes!(task::list, task::create))
         .routes(routes!(task::get, task::update, task::delete))
 }

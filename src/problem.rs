@@ -5,6 +5,7 @@
 //! and names what they sent; causes inside the gateway go to the log, under the same request id.
 
 mod access;
+mod context;
 mod rate;
 mod task;
 

@@ -125,7 +125,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore + Upkeep {
+pub trait Store: TaskStore + KeyStore + Upkeep + ContextStore {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
+use super::context::{SET_ACTIVE, SYNC_REPORT};
 use super::document::Document;
 use super::task::TASKS;
 use super::{ApiState, Config, now};
@@ -221,7 +222,12 @@ impl Documents {
             },
             resource_uri_scheme: None,
             context_sync: ContextSync {
-                files: FileSync { set_active: None, sync_report: None, upload: None, presign: None },
+                files: FileSync {
+                    set_active: on_connect(SET_ACTIVE),
+                    sync_report: on_connect(SYNC_REPORT),
+                    upload: None,
+                    presign: None,
+                },
                 tasks: TaskSync {
                     list: on_connect(TASKS),
                     create: on_connect(TASKS),

@@ -67,6 +67,15 @@ impl<T> Member<T> {
     }
 }
 
+/// What a family of endpoints calls bodies that cannot be meant.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    /// It is no JSON at all.
+    pub(super) bad_json: Refuse,
+    /// It is JSON that does not fit.
+    pub(super) refuse: Refuse,
+}
+
 /// The members of a body's object, or of one inside it.
 pub(super) struct Object<'b> {
     members: Members<'b>,
@@ -92,6 +101,18 @@ impl<'b> Object<'b> {
             Kind::Object => Self::members_of(value, names, refuse, String::new()),
             Kind::Null => Err(refuse("the body: found null; accepted: a JSON object in UTF-8".to_owned())),
             other => Err(no_object(format!("the body: found {other}; accepted: a JSON object"))),
+        }
+    }
+
+    /// Reads `body`, and of its members those in `names`, in a family that has a word for what is no JSON.
+    ///
+    /// # Errors
+    /// 400.
+    pub(super) fn read_with(body: &'b [u8], names: &'static [&'static str], words: Words) -> Result<Self, Problem> {
+        let value = parse(body, words.bad_json)?;
+        match Kind::of(value) {
+            Kind::Object => Self::members_of(value, names, words.refuse, String::new()),
+            other => Err((words.refuse)(format!("the body: found {other}; accepted: a JSON object"))),
         }
     }
 
@@ -227,6 +248,20 @@ impl<'b> Object<'b> {
     /// # Errors
     /// 413 above [`MAX_JSON`]; 400 when it is deeper than [`MAX_DEPTH`] or not Unicode.
     pub(super) fn json(&self, name: &str) -> Result<Member<Json>, Problem> {
+        let json = self.any_json(name)?;
+        match &json {
+            Member::Is(json) if json.text().len() > MAX_JSON => {
+                Err(Problem::value_too_large(&format!("{}{name}", self.within), json.text().len(), MAX_JSON))
+            }
+            _ => Ok(json),
+        }
+    }
+
+    /// The same without a length of its own: the body's is the limit.
+    ///
+    /// # Errors
+    /// 400 when it is deeper than [`MAX_DEPTH`] or not Unicode.
+    pub(super) fn any_json(&self, name: &str) -> Result<Member<Json>, Problem> {
         let Some(raw) = self.raw(name) else { return Ok(Member::Absent) };
         if Kind::of(raw) == Kind::Null {
             return Ok(Member::Null);
@@ -235,9 +270,6 @@ impl<'b> Object<'b> {
         if depth > MAX_DEPTH {
             let accepted = format!("at most {MAX_DEPTH}");
             return Err(self.refused(name, format_args!("arrays and objects nested {depth} deep"), &accepted));
-        }
-        if raw.get().len() > MAX_JSON {
-            return Err(Problem::value_too_large(&format!("{}{name}", self.within), raw.get().len(), MAX_JSON));
         }
         if has_lone_surrogate(raw.get()) {
             return Err(self.refused(name, "half of a surrogate pair", "JSON whose strings are Unicode"));

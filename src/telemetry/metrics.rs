@@ -93,6 +93,7 @@ pub struct Metrics {
     discovery: IntCounterVec,
     access_log_dropped: IntCounter,
     rate_limited: IntCounterVec,
+    file_syncs: IntCounterVec,
     tasks: TaskMetrics,
     store: StoreMetrics,
     unrouted: ServiceMetrics,
@@ -174,6 +175,11 @@ impl Metrics {
                 "chittyconnect_discovery_requests_total",
                 "Answers with the discovery document.",
                 &["code"],
+            )?,
+            file_syncs: registered.counters(
+                "chittyconnect_file_sync_events_total",
+                "Reports of synchronised files, and sessions taken in, by who reported them.",
+                &["source"],
             )?,
             rate_limited: registered.counters(
                 "chittyconnect_rate_limited_total",
@@ -274,6 +280,12 @@ impl Metrics {
         self.access_log_dropped.inc_by(lines);
     }
 
+    /// Counts a report of files, or a session taken in. What is not known to report counts as `other`.
+    pub fn synced(&self, source: &str) {
+        let known = SYNC_SOURCES.into_iter().find(|known| *known == source);
+        self.file_syncs.with_label_values(&[known.unwrap_or("other")]).inc();
+    }
+
     /// Counts a request that was one too many.
     pub fn rate_limited(&self, class: &'static str) {
         self.rate_limited.with_label_values(&[class]).inc();
@@ -318,6 +330,9 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.gather())
     }
 }
+
+/// Who is known to report files; a client's own word must not become a label.
+const SYNC_SOURCES: [&str; 4] = ["rclone", "s3", "api", "session"];
 
 /// Makes and registers in one step.
 struct Registered<'a>(&'a Registry);

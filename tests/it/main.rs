@@ -5,6 +5,7 @@
 
 mod callers;
 mod command;
+mod context_files;
 mod cors;
 mod discovery;
 mod forwarding;

@@ -14,6 +14,8 @@ pub(crate) mod patient;
 pub(crate) mod peer;
 #[path = "../support/rows.rs"]
 pub(crate) mod rows;
+#[path = "../support/shape.rs"]
+pub(crate) mod shape;
 #[path = "../support/store.rs"]
 pub(crate) mod store;
 #[path = "../support/task.rs"]

@@ -12,7 +12,7 @@ use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::{TaskPlaceRecord, TaskRecord};
 use crate::store::migration::{RecordError, decode};
 use crate::store::{
-    Expected, Once, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated, key, value,
+    Expected, Once, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated, key,
 };
 
 use super::{Embedded, list, once, read_value};
