@@ -36,6 +36,32 @@ pub struct Config {
     pub path: PathBuf,
     /// What a change survives once it is answered.
     pub durability: Durability,
+    /// What keeps it.
+    pub engine: Engine,
+}
+
+/// The engine of the embedded store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// sled: a tree whose pages are kept in memory.
+    #[default]
+    Sled,
+    /// fjall: a log-structured merge tree, for stores that are larger than the memory they may take.
+    Fjall,
+}
+
+impl Engine {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Sled, Self::Fjall];
+
+    /// What `store.engine` and the witness call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
+    }
 }
 
 /// What a change survives once it is answered.

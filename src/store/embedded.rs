@@ -20,9 +20,10 @@ use tokio::sync::Semaphore;
 
 use super::commit::{Committer, Shared, Transaction};
 use super::engine::{OpenKv, Opener};
+use super::kv::fjall::FjallKv;
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
-use super::{Config, Durability, Store, StoreError};
+use super::{Config, Durability, Engine, Store, StoreError};
 use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
@@ -34,8 +35,6 @@ pub use verify::Report;
 const READERS: usize = 4;
 /// How long a request waits for its turn to read, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The engine's name in the witness.
-const SLED: &str = "sled";
 
 type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
 
@@ -55,10 +54,8 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`], whose text is for the operator.
     pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let durability = config.durability;
-        let open_kv: OpenKv =
-            Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>));
-        Self::open_with(&config.path, durability, SLED, open_kv, metrics)
+        let Config { engine, durability, .. } = *config;
+        Self::open_with(&config.path, durability, engine.name(), opens(engine, durability), metrics)
     }
 
     pub(super) fn open_with(
@@ -161,6 +158,14 @@ impl Store for Embedded {
         if tokio::task::spawn_blocking(move || committer.close()).await.is_err() {
             tracing::error!("the store could not be closed");
         }
+    }
+}
+
+/// How `engine` is opened in its folder.
+fn opens(engine: Engine, durability: Durability) -> OpenKv {
+    match engine {
+        Engine::Sled => Box::new(move |folder| Ok(Box::new(SledKv::open(folder, durability)?))),
+        Engine::Fjall => Box::new(move |folder| Ok(Box::new(FjallKv::open(folder, durability)?))),
     }
 }
 

@@ -2,12 +2,12 @@
 //! nothing else has.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
 use super::api_key::decode_key;
 use super::task::decode_task;
 use super::unreachable_engine;
-use crate::store::kv::{Direction, Kv, KvError};
+use crate::store::kv::{Kv, KvError};
 use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{
     CommitRecord, ContextFileRecord, EventRecord, OnceRecord, SessionRecord, SyncEventRecord, TaskPlaceRecord, kind,
@@ -48,7 +48,7 @@ pub(super) fn verify(kv: &dyn Kv) -> Result<Report, StoreError> {
     let mut failed = None;
     let mut found = 0;
     let mut expected_indexes = 0;
-    let scanned = kv.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward, &mut |key, entry| {
+    let scanned = kv.read_all(&mut |key, entry| {
         let Some(&kind) = key.first() else { return ControlFlow::Continue(()) };
         found += u64::from(kind != kind::META);
         if INDEXES.contains(&kind) {
