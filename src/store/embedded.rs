@@ -41,7 +41,7 @@ type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
 /// The embedded store.
 pub struct Embedded {
     committer: Arc<Committer>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     keys: Arc<Keys>,
     readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -162,7 +162,7 @@ impl Store for Embedded {
 }
 
 /// How `engine` is opened in its folder.
-fn opens(engine: Engine, durability: Durability) -> OpenKv {
+pub(super) fn opens(engine: Engine, durability: Durability) -> OpenKv {
     match engine {
         Engine::Sled => Box::new(move |folder| Ok(Box::new(SledKv::open(folder, durability)?))),
         Engine::Fjall => Box::new(move |folder| Ok(Box::new(FjallKv::open(folder, durability)?))),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -166,19 +166,20 @@ impl Folder {
     fn copy_file(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (mut from, mut to) = (File::open(from)?, File::create(to)?);
         if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-            let wanted = from.metadata()?.len();
+            let file = from.metadata()?;
+            let wanted = file.len().min(file.blocks().saturating_mul(512));
             if wanted.saturating_add(RESERVE) > self.room()? {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            io::copy(&mut from, &mut to)?;
+            copy_sparse(&mut from, &mut to)?;
         }
-        to.sync_data()
+        to.sync_all()
     }
 
     /// Makes the names of the engine's files durable, and that of their folder: their contents are, each time they
     /// change, but a file whose name is lost is lost.
     pub(super) fn sync_names(&self) -> io::Result<()> {
-        File::open(self.engine())?.sync_all()?;
+        sync_folders(&self.engine())?;
         self.sync()?;
         match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             // A folder above that may not be opened is none that was made here.
@@ -220,6 +221,33 @@ fn hand_over(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Copies a file without giving room to what is not written in it: a journal is as long as it may become from the start.
+fn copy_sparse(from: &mut File, to: &mut File) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return to.set_len(length);
+        }
+        let part = &buffer[..read];
+        if part.iter().any(|byte| *byte != 0) {
+            to.write_all_at(part, length)?;
+        }
+        length += read as u64;
+    }
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -277,6 +305,19 @@ mod tests {
         }
         drop(first);
         assert!(Folder::take(&path).is_ok());
+    }
+
+    #[test]
+    fn a_copy_takes_no_room_for_what_is_not_written() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (sparse, copy) = (temporary.path().join("sparse"), temporary.path().join("copy"));
+        let mut from = File::options().read(true).write(true).create_new(true).open(&sparse).unwrap();
+        from.set_len(64 << 20).unwrap();
+        from.write_all_at(b"begin", 0).unwrap();
+        from.write_all_at(b"middle", (20 << 20) + 7).unwrap();
+        copy_sparse(&mut from, &mut File::create(&copy).unwrap()).unwrap();
+        assert!(fs::read(&copy).unwrap() == fs::read(&sparse).unwrap());
+        assert!(fs::metadata(&copy).unwrap().blocks() * 512 < 1 << 20);
     }
 
     #[test]

@@ -201,18 +201,20 @@ fn options() -> KeyspaceCreateOptions {
 
 /// Removes the journal of a first start that did not end: nothing can be in it, and another one cannot be made.
 fn clear_unfinished(folder: &Path) -> io::Result<()> {
-    if folder.join("version").try_exists()? {
+    if folder.join("version").try_exists()? || has_entries(&folder.join("keyspaces"))? {
         return Ok(());
     }
-    let has_data = match fs::read_dir(folder.join("keyspaces")) {
-        Ok(mut keyspaces) => keyspaces.next().is_some(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error),
-    };
     match fs::remove_file(folder.join("0.jnl")) {
-        _ if has_data => Ok(()),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+fn has_entries(folder: &Path) -> io::Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
