@@ -92,7 +92,8 @@ fn an_empty_file_is_all_defaults() {
         socket: "./data/admin.sock".into(),
     };
     assert_eq!(config.daemon, expected);
-    let expected = store::Config { path: "./data".into(), durability: store::Durability::PowerLoss, engine: store::Engine::Sled };
+    let expected =
+        store::Config { path: "./data".into(), durability: store::Durability::PowerLoss, engine: store::Engine::Sled };
     assert_eq!(config.store, expected);
     assert_eq!(config.listeners, [listener::Config { bind: "127.0.0.1:8080".parse().unwrap() }]);
     let expected = route::Config {
@@ -153,7 +154,11 @@ fn what_is_written_is_what_the_components_get() {
     let config = parse(include_str!("../../tests/golden/config/every-key.yaml"));
     assert_eq!((config.daemon.threads, config.daemon.metrics), (2, None));
     assert_eq!(config.daemon.socket, Path::new("/run/cc/admin.sock"));
-    let expected = store::Config { path: "/var/lib/cc".into(), durability: store::Durability::ProcessCrash, engine: store::Engine::Sled };
+    let expected = store::Config {
+        path: "/var/lib/cc".into(),
+        durability: store::Durability::ProcessCrash,
+        engine: store::Engine::Sled,
+    };
     assert_eq!(config.store, expected);
     assert_eq!(config.upstream.idle_connections, NonZeroUsize::new(1000));
     assert_eq!(config.route.connect, [host("connect.chitty.cc"), host("ch1tty.com")]);

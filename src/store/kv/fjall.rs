@@ -295,3 +295,79 @@ impl Sum {
 fn hash(key: &[u8], value: &[u8]) -> u128 {
     xxh3_128_with_seed(value, xxh3_64(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What ends a record of the journal.
+    const END: &[u8] = b"FJL\x03";
+
+    /// Batches in one journal, and where each begins and the last one ends; `a` is what the fifth one made it.
+    fn journal() -> (tempfile::TempDir, Vec<u8>, Vec<usize>) {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = FjallKv::open(folder.path(), Durability::PowerLoss).unwrap();
+        for number in 1..=40_u8 {
+            let keys: &[&[u8]] = if number <= 5 { &[b"a", b"c"] } else { &[b"c"] };
+            kv.apply(keys.iter().map(|key| (key.to_vec(), Some(vec![number]))).collect()).unwrap();
+        }
+        kv.sync().unwrap();
+        drop(kv);
+        let journal = fs::read(folder.path().join("0.jnl")).unwrap();
+        let ends = journal.windows(END.len()).enumerate().filter(|(_, end)| *end == END).map(|(at, _)| at + END.len());
+        let places: Vec<usize> = [0].into_iter().chain(ends).collect();
+        assert_eq!(places.len(), 41);
+        (folder, journal[..places[40]].to_vec(), places)
+    }
+
+    /// What comes up with these journals, if it is not refused.
+    fn comes_up(folder: &Path, journals: &[&[u8]]) -> Option<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+        for (number, journal) in journals.iter().enumerate() {
+            fs::write(folder.join(format!("{number}.jnl")), journal).unwrap();
+        }
+        let kv = FjallKv::open(folder, Durability::PowerLoss).ok()?;
+        kv.read_all(&mut |_, _| ControlFlow::Continue(())).ok()?;
+        Some((kv.get(b"a").unwrap(), kv.get(b"c").unwrap()))
+    }
+
+    #[test]
+    fn a_batch_that_is_lost_in_the_middle_is_noticed() {
+        let (folder, journal, places) = journal();
+        let whole = Some((Some(vec![5]), Some(vec![40])));
+        assert_eq!(comes_up(folder.path(), &[&journal[..places[5]], &journal[places[5]..]]), whole);
+        let (folder, journal, places) = self::journal();
+        assert_eq!(comes_up(folder.path(), &[&journal[..places[4]], &journal[places[5]..]]), None);
+        // What only the last batches made is another matter: the witness knows of them.
+        let (folder, journal, places) = self::journal();
+        assert_eq!(comes_up(folder.path(), &[&journal[..places[39]]]), Some((Some(vec![5]), Some(vec![39]))));
+    }
+
+    #[test]
+    fn a_batch_out_of_its_place_is_noticed() {
+        let mut noticed = 0;
+        for flip in [1, 2, 4, 8, 16, 32, 64, 128] {
+            let (folder, mut journal, places) = journal();
+            // The place among the others follows a tag and the number of entries.
+            journal[places[1] + 5] ^= flip;
+            match comes_up(folder.path(), &[&journal]) {
+                None => noticed += 1,
+                // As with the record of the last change, which then is an earlier one's: the witness knows of that.
+                Some((_, last)) if last != Some(vec![40]) => {}
+                Some((earlier, _)) => assert_eq!(earlier, Some(vec![5]), "{flip}"),
+            }
+        }
+        assert!(noticed > 0);
+    }
+
+    #[test]
+    fn a_first_start_that_did_not_end_is_told_from_one_that_did() {
+        let (folder, ..) = journal();
+        let files = |folder: &Path| fs::read_dir(folder).unwrap().count();
+        let before = files(folder.path());
+        clear_unfinished(folder.path()).unwrap();
+        assert_eq!(files(folder.path()), before);
+        fs::remove_file(folder.path().join("version")).unwrap();
+        clear_unfinished(folder.path()).unwrap();
+        assert_eq!(files(folder.path()), before - 1, "there is something in it");
+    }
+}

@@ -151,7 +151,8 @@ async fn whole_or_refused(engine: Engine, folder: &Path, file: &Path, bytes: &[u
     copy_as_killed(folder, place.path());
     let engine_folder = place.path().join("data/engine");
     fs::write(engine_folder.join(file), bytes).unwrap();
-    let left = |folder: &Path| -> Vec<_> { files(folder).iter().map(|file| fs::read(folder.join(file)).ok()).collect() };
+    let left =
+        |folder: &Path| -> Vec<_> { files(folder).iter().map(|file| fs::read(folder.join(file)).ok()).collect() };
     let found = left(&engine_folder);
     match try_open(engine, place.path()) {
         Ok(store) => {
@@ -222,7 +223,8 @@ async fn a_batch_that_is_lost_or_out_of_its_place_in_fjalls_journal_is_noticed()
     let files = files(&engine_folder);
     let journal = files.iter().rfind(is_journal).unwrap();
     let bytes = fs::read(engine_folder.join(journal)).unwrap();
-    let ends: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, four)| four == b"FJL\x03").map(|at| at.0 + 4).collect();
+    let ends: Vec<usize> =
+        bytes.windows(4).enumerate().filter(|(_, four)| four == b"FJL\x03").map(|at| at.0 + 4).collect();
     let [.., third_last, second_last, _] = ends[..] else { panic!("{ends:?}") };
     let mut refused = 0;
     for at in third_last..third_last + 13 {
