@@ -37,7 +37,7 @@ pub(crate) const FIELDS: [&str; 17] = [
 ];
 
 /// What parsers, engines and our own code say of themselves, and no answer may.
-const INSIDE: [&str; 15] = [
+const INSIDE: [&str; 16] = [
     "serde",
     "expected value at",
     "expected ident",
@@ -47,6 +47,7 @@ const INSIDE: [&str; 15] = [
     "invalid type:",
     "missing field",
     "sled",
+    "fjall",
     "SQL",
     "CHECK",
     "D1_",
