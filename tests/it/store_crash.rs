@@ -232,21 +232,6 @@ fn once(tenant: &Tenant, stamp: Stamp) -> Ask {
     tenant.ask("POST", TASKS).header("Idempotency-Key", &stamp.to_string()).body(body)
 }
 
-/// Every task that the daemon lists for a tenant, with its title.
-fn listed(daemon: &Daemon, tenant: &Tenant) -> BTreeMap<String, Value> {
-    let mut tasks = BTreeMap::new();
-    let mut query = "limit=1000".to_owned();
-    loop {
-        let page = tenant.page(daemon, &query);
-        for task in page["tasks"].as_array().unwrap() {
-            tasks.insert(task["task_id"].as_str().unwrap().to_owned(), task["title"].clone());
-        }
-        let Some(cursor) = page["next_cursor"].as_str() else { return tasks };
-        let cursor = percent_encoding::utf8_percent_encode(cursor, percent_encoding::NON_ALPHANUMERIC);
-        query = format!("limit=1000&cursor={cursor}");
-    }
-}
-
 /// Asks again for what was asked for when the end came: a request that is repeated is done once.
 fn repeat_unanswered(daemon: &Daemon, tenants: &[Tenant], ledger: &mut Ledger, unanswered: &BTreeMap<Stamp, usize>) {
     let by_stamp = |ledger: &Ledger| -> BTreeMap<Stamp, String> {
@@ -336,7 +321,7 @@ impl Trial {
         let checked = daemon.log().contains("the store is checked before it is used");
         assert_eq!(checked, signal == Signal::SIGKILL, "an unclean store is checked, and no other");
         assert!(!has_copies(&data));
-        let there: BTreeMap<String, Value> = tenants.iter().flat_map(|tenant| listed(&daemon, tenant)).collect();
+        let there: BTreeMap<String, Value> = tenants.iter().flat_map(|tenant| tenant.listed(&daemon)).collect();
         let tasks = inside.tasks.iter();
         let wanted: BTreeMap<String, Value> = tasks.map(|task| (task.task_id.to_string(), json!(task.title))).collect();
         assert_eq!(there, wanted, "the daemon and the library read the same");
