@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::kv::RESERVE;
+
 /// Where the engine's files are.
 const ENGINE: &str = "engine";
 /// Where the copy of them is that is opened and checked in their place.
@@ -19,9 +21,6 @@ const REPLACED: &str = "engine.replaced";
 const UNFINISHED: &str = ".generating";
 /// Held by whoever has the store open.
 const LOCK: &str = "lock";
-/// Room that is left on the disk: an engine that met a full disk can neither be read nor opened again, so it never
-/// meets one. It is far above what one group of changes takes, and what opening takes.
-pub(super) const RESERVE: u64 = 64 << 20;
 
 /// The store's folder, held by this process.
 #[derive(Debug)]

@@ -14,6 +14,9 @@ pub type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// What to do in one go: keys with their new values, `None` = removed.
 pub type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Far above what one group of changes takes, and what opening takes.
+pub const RESERVE: u64 = 64 << 20;
+
 /// Which end of a range comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -88,6 +91,12 @@ pub trait Kv: Send + Sync {
     /// [`KvError`], also when they are not.
     fn read_all(&self, visit: &mut Visit<'_>) -> Result<(), KvError> {
         self.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward, visit)
+    }
+
+    /// Room that is left on the disk, in bytes: it is written to only where there is more, so that it never meets a full
+    /// disk.
+    fn reserve(&self) -> u64 {
+        RESERVE
     }
 
     /// Gives back room on the disk that no entry needs, as far as the engine can. Takes a while, and up to as much room

@@ -159,7 +159,7 @@ fn files_that_fjall_did_not_finish_are_no_harm() {
         let mut patient = Patient::with_notes(Engine::Fjall, left);
         for (file, bytes) in [
             ("7.jnl", &b""[..]),
-            ("7.jnl", &[0; 100_000]),
+            ("7.jnl", &[0; 10_000]),
             ("keyspaces/1/.tmpAbCdEf", b"half"),
             ("keyspaces/1/v900", b"half"),
             ("keyspaces/1/tables/900", b"half"),

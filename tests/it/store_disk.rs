@@ -10,9 +10,20 @@ use crate::support::daemon::Builder;
 use crate::support::store::{self, has_copies, on_each_engine};
 use crate::support::{Answer, CONNECT, Daemon, Rows, Signal, SmallDisk, Tenant, Upstream, eventually};
 
-/// The size of the disks here.
-const DISK: u64 = 160;
-/// Less than what the store leaves free, in MiB.
+/// What the store leaves free, in MiB.
+fn stays_free(engine: Engine) -> u64 {
+    match engine {
+        Engine::Sled => 64,
+        Engine::Fjall => 160,
+    }
+}
+
+/// A disk with room for 96 MiB of store, about.
+fn disk_for(engine: Engine) -> Option<SmallDisk> {
+    SmallDisk::mount(stays_free(engine) + 96)
+}
+
+/// Less than what any store leaves free, in MiB.
 const TOO_LITTLE: u64 = 40;
 
 /// A daemon whose store is on this disk.
@@ -58,7 +69,7 @@ fn takes_changes_again(daemon: &Daemon, alice: &Tenant) -> String {
 }
 
 fn a_full_disk_stops_changes_and_nothing_else_until_there_is_room(engine: Engine) {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     let daemon = on(engine, &disk, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
@@ -94,12 +105,12 @@ fn a_full_disk_stops_changes_and_nothing_else_until_there_is_room(engine: Engine
 }
 
 fn tasks_that_come_while_the_disk_fills_up_are_taken_or_refused_but_never_lost(engine: Engine) {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     let daemon = on(engine, &disk, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
     // Just enough room for some of them.
-    disk.fill_up_to(65);
+    disk.fill_up_to(stays_free(engine) + 1);
     let mut client = daemon.connect();
     let mut taken = Vec::new();
     let mut refused = 0;
@@ -137,7 +148,7 @@ type Ending = (&'static str, Signal, Option<u64>, u64);
 
 /// Starts a daemon on a full disk after each of these, and gives it room.
 fn start_without_room(engine: Engine, endings: &[Ending]) {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     let mut rows = Rows::new();
     let mut daemon = on(engine, &disk, &upstream).start();
@@ -185,7 +196,7 @@ fn a_store_that_was_closed_is_opened_on_a_disk_without_a_byte_left_and_nothing_i
 }
 
 fn the_first_start_of_all_may_be_on_a_full_disk(engine: Engine) {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     disk.fill_up_to(TOO_LITTLE);
     let daemon = on(engine, &disk, &upstream).start_anyway();
@@ -204,7 +215,7 @@ fn the_first_start_of_all_may_be_on_a_full_disk(engine: Engine) {
 
 #[test]
 fn a_first_start_without_room_for_a_single_byte_says_so() {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(Engine::Sled) else { return };
     let upstream = Upstream::start();
     disk.fill_up_to(0);
     let Err(refused) = on(Engine::Sled, &disk, &upstream).try_start() else { panic!("nothing can be kept") };
@@ -289,7 +300,7 @@ fn a_disk_that_takes_nothing_any_more_stops_no_proxying(engine: Engine) {
 }
 
 fn a_disk_that_is_read_only_is_named(engine: Engine) {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     let daemon = on(engine, &disk, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
@@ -308,7 +319,7 @@ fn a_disk_that_is_read_only_is_named(engine: Engine) {
 }
 
 fn a_disk_that_fills_up_is_noticed_before_anybody_asks_for_a_change(engine: Engine) {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     let daemon = on(engine, &disk, &upstream).start();
     for _ in 0..2 {

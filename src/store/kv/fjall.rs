@@ -33,11 +33,10 @@ const SUM: &[u8] = &[0xff];
 /// Blocks that are kept in memory: the newest tasks of thousands of sessions, and the filters of a million tasks.
 const CACHE: u64 = 48 << 20;
 /// Changes that are kept in memory before they become a table. Up to four of these wait for the disk, each half as large
-/// again in memory, which with the cache stays below 200 MiB. Half of it would rewrite the upper tables twice as often.
-/// A store keeps the figure it was made with, as with the next one.
-const MEMTABLE: u64 = 16 << 20;
-/// The size of a table: what is rewritten in one go, and how much room that takes meanwhile, follow from it.
-const TABLE: u64 = 16 << 20;
+/// again in memory; with the cache that stays below 100 MiB. Like the next one a store keeps it from when it was made.
+const MEMTABLE: u64 = 8 << 20;
+/// The size of a table: how much is merged in one go, and the room that this takes meanwhile, follow from it.
+const TABLE: u64 = 8 << 20;
 /// Journals that may wait for their changes to be in tables: two, the fewest there can be.
 const JOURNALS: u64 = 128 << 20;
 /// Threads in the background: one that brings changes into tables, and one that merges tables.
@@ -46,8 +45,11 @@ const WORKERS: usize = 2;
 const FILES: usize = 256;
 /// Memtables that wait for the disk while there are more changes; fjall itself stops at four.
 const WAITING: usize = 3;
-/// Tables that wait to be merged while there are more changes; fjall itself stops at thirty.
-const UNMERGED: usize = 24;
+/// Tables that wait to be merged while there are more changes; fjall itself stops at thirty, and merges all in one go.
+const UNMERGED: usize = 8;
+/// Room to finish what is under way once there are no more changes: four memtables become tables, and eight tables are
+/// merged with the four below them.
+const RESERVE: u64 = 160 << 20;
 /// Between two looks at what the background does.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -178,6 +180,10 @@ impl Kv for FjallKv {
 
     fn sync(&self) -> Result<(), KvError> {
         self.db.persist(self.persist).map_err(|error| failed("flushing", error))
+    }
+
+    fn reserve(&self) -> u64 {
+        RESERVE
     }
 
     fn compact(&self) -> Result<(), KvError> {
@@ -321,25 +327,25 @@ mod tests {
     }
 
     /// What comes up with these journals, if it is not refused.
-    fn comes_up(folder: &Path, journals: &[&[u8]]) -> Option<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    fn comes_up(folder: &Path, journals: &[&[u8]]) -> Option<[Option<Vec<u8>>; 2]> {
         for (number, journal) in journals.iter().enumerate() {
             fs::write(folder.join(format!("{number}.jnl")), journal).unwrap();
         }
         let kv = FjallKv::open(folder, Durability::PowerLoss).ok()?;
         kv.read_all(&mut |_, _| ControlFlow::Continue(())).ok()?;
-        Some((kv.get(b"a").unwrap(), kv.get(b"c").unwrap()))
+        Some([kv.get(b"a").unwrap(), kv.get(b"c").unwrap()])
     }
 
     #[test]
     fn a_batch_that_is_lost_in_the_middle_is_noticed() {
         let (folder, journal, places) = journal();
-        let whole = Some((Some(vec![5]), Some(vec![40])));
+        let whole = Some([Some(vec![5]), Some(vec![40])]);
         assert_eq!(comes_up(folder.path(), &[&journal[..places[5]], &journal[places[5]..]]), whole);
         let (folder, journal, places) = self::journal();
         assert_eq!(comes_up(folder.path(), &[&journal[..places[4]], &journal[places[5]..]]), None);
         // What only the last batches made is another matter: the witness knows of them.
         let (folder, journal, places) = self::journal();
-        assert_eq!(comes_up(folder.path(), &[&journal[..places[39]]]), Some((Some(vec![5]), Some(vec![39]))));
+        assert_eq!(comes_up(folder.path(), &[&journal[..places[39]]]), Some([Some(vec![5]), Some(vec![39])]));
     }
 
     #[test]
@@ -352,11 +358,28 @@ mod tests {
             match comes_up(folder.path(), &[&journal]) {
                 None => noticed += 1,
                 // As with the record of the last change, which then is an earlier one's: the witness knows of that.
-                Some((_, last)) if last != Some(vec![40]) => {}
-                Some((earlier, _)) => assert_eq!(earlier, Some(vec![5]), "{flip}"),
+                Some([_, last]) if last != Some(vec![40]) => {}
+                Some([earlier, _]) => assert_eq!(earlier, Some(vec![5]), "{flip}"),
             }
         }
         assert!(noticed > 0);
+    }
+
+    #[test]
+    fn a_background_that_fails_ends_writing_and_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let kv = FjallKv::open(folder.path(), Durability::ProcessCrash).unwrap();
+        kv.apply(Batch::from([(b"k".to_vec(), Some(vec![1]))])).unwrap();
+        fs::remove_dir_all(folder.path().join("keyspaces/1/tables")).unwrap();
+        // No table can be made of these.
+        let failed = (0..100_u8).find_map(|number| {
+            let large = (0..=255_u8).map(|key| (vec![b'l', number, key], Some(vec![number; 4096])));
+            kv.apply(large.collect()).err()
+        });
+        let failed = failed.unwrap();
+        assert!(crate::telemetry::describe(&failed).contains("a write failed before"), "{failed:?}");
+        assert_eq!(kv.get(b"k").unwrap(), Some(vec![1]));
+        assert!(kv.sync().is_err() && kv.compact().is_err());
     }
 
     #[test]

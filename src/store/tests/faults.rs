@@ -42,6 +42,10 @@ impl Kv for Failing {
         self.kv.sync()
     }
 
+    fn reserve(&self) -> u64 {
+        self.kv.reserve()
+    }
+
     fn compact(&self) -> Result<(), KvError> {
         self.kv.compact()
     }
