@@ -44,6 +44,8 @@ pub struct Config {
     pub path: PathBuf,
     /// What a change survives once it is answered.
     pub durability: Durability,
+    /// What keeps it.
+    pub engine: Engine,
     /// What is kept of the event log.
     pub retention: Retention,
 }
@@ -61,6 +63,30 @@ impl Default for Retention {
     /// A day, so that whoever was away over night misses nothing; and no more than some 50 MB of the disk.
     fn default() -> Self {
         Self { events_for: Duration::from_secs(24 * 3600), events: 100_000 }
+    }
+}
+
+/// The engine of the embedded store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// sled: a tree whose pages are kept in memory.
+    #[default]
+    Sled,
+    /// fjall: a log-structured merge tree, for stores that are larger than the memory they may take.
+    Fjall,
+}
+
+impl Engine {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Sled, Self::Fjall];
+
+    /// What `store.engine` and the witness call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
     }
 }
 

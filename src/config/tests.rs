@@ -95,6 +95,7 @@ fn an_empty_file_is_all_defaults() {
     let expected = store::Config {
         path: "./data".into(),
         durability: store::Durability::PowerLoss,
+        engine: store::Engine::Sled,
         retention: store::Retention::default(),
     };
     assert_eq!(config.store, expected);
@@ -161,6 +162,7 @@ fn what_is_written_is_what_the_components_get() {
         path: "/var/lib/cc".into(),
         durability: store::Durability::ProcessCrash,
         retention: store::Retention::default(),
+        engine: store::Engine::Sled,
     };
     assert_eq!(config.store, expected);
     assert_eq!(config.upstream.idle_connections, NonZeroUsize::new(1000));

@@ -23,9 +23,10 @@ use tokio::sync::Semaphore;
 
 use super::commit::{Committer, Shared, Transaction};
 use super::engine::{OpenKv, Opener};
+use super::kv::fjall::FjallKv;
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
-use super::{Config, Durability, Store, StoreError, value};
+use super::{Config, Durability, Engine, Store, StoreError, value};
 use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
@@ -37,13 +38,10 @@ pub use verify::Report;
 const READERS: usize = 4;
 /// How long a request waits for its turn to read, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The engine's name in the witness.
-const SLED: &str = "sled";
 
 /// The engine of a configuration: its name, and how it is opened.
 pub(super) fn engine_of(config: &Config) -> (&'static str, OpenKv) {
-    let durability = config.durability;
-    (SLED, Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>)))
+    (config.engine.name(), opens(config.engine, config.durability))
 }
 
 type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
@@ -53,7 +51,7 @@ pub struct Embedded {
     path: PathBuf,
     engine: &'static str,
     committer: Arc<Committer>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     keys: Arc<Keys>,
     readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -66,8 +64,8 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`], whose text is for the operator.
     pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let (engine, open_kv) = engine_of(config);
-        Self::open_with(&config.path, config.durability, engine, open_kv, metrics)
+        let Config { engine, durability, .. } = *config;
+        Self::open_with(&config.path, durability, engine.name(), opens(engine, durability), metrics)
     }
 
     pub(super) fn open_with(
@@ -181,6 +179,14 @@ fn read_value(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(value) => Ok(value),
         Err(None) => Ok(None),
         Err(Some(error)) => Err(error),
+    }
+}
+
+/// How `engine` is opened in its folder.
+pub(super) fn opens(engine: Engine, durability: Durability) -> OpenKv {
+    match engine {
+        Engine::Sled => Box::new(move |folder| Ok(Box::new(SledKv::open(folder, durability)?))),
+        Engine::Fjall => Box::new(move |folder| Ok(Box::new(FjallKv::open(folder, durability)?))),
     }
 }
 

@@ -7,14 +7,14 @@
 mod error;
 
 use std::io;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use super::Durability;
 use super::folder::{Folder, FolderError};
 use super::key;
-use super::kv::{Batch, Direction, Kv, KvError, is_full};
+use super::kv::{Batch, Kv, KvError, is_full};
 use super::migration::m0001_context_sync::{CommitRecord, FormatRecord};
 use super::migration::{self, FORMAT, OLDEST_READER, RecordError};
 use super::witness::{self, Found, Testimony, Witness};
@@ -308,7 +308,7 @@ fn end_with(message: &str) {
 /// Reads every entry and counts all but the meta ones.
 pub(super) fn count(kv: &dyn Kv) -> Result<u64, KvError> {
     let mut entries = 0;
-    kv.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward, &mut |key, _| {
+    kv.read_all(&mut |key, _| {
         entries += u64::from(!key.starts_with(&[migration::m0001_context_sync::kind::META]));
         ControlFlow::Continue(())
     })?;

@@ -2,10 +2,12 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use super::kv::RESERVE;
 
 /// Where the engine's files are.
 const ENGINE: &str = "engine";
@@ -25,9 +27,6 @@ const UNFINISHED: &str = ".generating";
 pub(super) const WITNESS: &str = "witness";
 /// Held by whoever has the store open.
 const LOCK: &str = "lock";
-/// Room that is left on the disk: an engine that met a full disk can neither be read nor opened again, so it never
-/// meets one. It is far above what one group of changes takes, and what opening takes.
-pub(super) const RESERVE: u64 = 64 << 20;
 
 /// The store's folder, held by this process.
 #[derive(Debug)]
@@ -247,19 +246,20 @@ impl Folder {
     fn copy_file(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (mut from, mut to) = (File::open(from)?, File::create(to)?);
         if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-            let wanted = from.metadata()?.len();
+            let file = from.metadata()?;
+            let wanted = file.len().min(file.blocks().saturating_mul(512));
             if wanted.saturating_add(RESERVE) > self.room()? {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            io::copy(&mut from, &mut to)?;
+            copy_sparse(&mut from, &mut to)?;
         }
-        to.sync_data()
+        to.sync_all()
     }
 
     /// Makes the names of the engine's files durable, and that of their folder: their contents are, each time they
     /// change, but a file whose name is lost is lost.
     pub(super) fn sync_names(&self) -> io::Result<()> {
-        File::open(self.engine())?.sync_all()?;
+        sync_folders(&self.engine())?;
         self.sync()?;
         match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             // A folder above that may not be opened is none that was made here.
@@ -320,6 +320,33 @@ pub(super) fn size(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Copies a file without giving room to what is not written in it: a journal is as long as it may become from the start.
+fn copy_sparse(from: &mut File, to: &mut File) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return to.set_len(length);
+        }
+        let part = &buffer[..read];
+        if part.iter().any(|byte| *byte != 0) {
+            to.write_all_at(part, length)?;
+        }
+        length += read as u64;
+    }
+}
+
 /// Removes a folder and what is in it, if it is there.
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
@@ -376,6 +403,19 @@ mod tests {
         }
         drop(first);
         assert!(Folder::take(&path).is_ok());
+    }
+
+    #[test]
+    fn a_copy_takes_no_room_for_what_is_not_written() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (sparse, copy) = (temporary.path().join("sparse"), temporary.path().join("copy"));
+        let mut from = File::options().read(true).write(true).create_new(true).open(&sparse).unwrap();
+        from.set_len(64 << 20).unwrap();
+        from.write_all_at(b"begin", 0).unwrap();
+        from.write_all_at(b"middle", (20 << 20) + 7).unwrap();
+        copy_sparse(&mut from, &mut File::create(&copy).unwrap()).unwrap();
+        assert!(fs::read(&copy).unwrap() == fs::read(&sparse).unwrap());
+        assert!(fs::metadata(&copy).unwrap().blocks() * 512 < 1 << 20);
     }
 
     #[test]

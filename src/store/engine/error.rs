@@ -58,7 +58,10 @@ pub enum OpenError {
         format: u8,
     },
     /// Another engine wrote it.
-    #[error("store.engine: `{path}` was made by the engine {found}; accepted: that one")]
+    #[error(
+        "store.engine: `{path}` was made by the engine {found}; set `store.engine: {found}` again, or bring what is in it into \
+         a new folder with `chittyconnect store export` and `store import`"
+    )]
     OtherEngine {
         /// The store's folder.
         path: PathBuf,

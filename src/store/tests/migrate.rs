@@ -6,6 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 
 use super::{all_of, config, new_task, open, try_open};
+use crate::store::Engine;
 use crate::store::embedded::OpenError;
 use crate::store::folder::Folder;
 use crate::store::kv::sled::SledKv;
@@ -50,7 +51,7 @@ pub(super) fn as_format_1(data: &Path) {
 }
 
 async fn old_store(folder: &Path) {
-    let store = open(folder);
+    let store = open(Engine::Sled, folder);
     for number in 0..20 {
         let mut new = new_task("alice", &number.to_string());
         new.description = Some("d".repeat(number * 1000));
@@ -86,38 +87,38 @@ fn backups(data: &Path) -> Vec<PathBuf> {
 async fn an_old_store_is_backed_up_and_brought_up_to_date_once() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    assert!(matches!(migrate(&config(folder.path()), false), Err(MigrateError::NoStore(_))));
+    assert!(matches!(migrate(&config(Engine::Sled, folder.path()), false), Err(MigrateError::NoStore(_))));
     assert!(!data.exists());
     old_store(folder.path()).await;
     let found = contents(&data);
-    assert!(matches!(try_open(folder.path()), Err(OpenError::TooOld { format: 1, .. })));
+    assert!(matches!(try_open(Engine::Sled, folder.path()), Err(OpenError::TooOld { format: 1, .. })));
 
-    let dry = migrate(&config(folder.path()), true).unwrap();
+    let dry = migrate(&config(Engine::Sled, folder.path()), true).unwrap();
     assert_eq!((dry.from, dry.to, dry.steps.len(), dry.backup), (Some(1), FORMAT, 1, None));
     let mut now = contents(&data);
     // The refused start noted who it was.
     now.insert("lock".into(), found[Path::new("lock")].clone());
     assert!(now == found);
 
-    let done = migrate(&config(folder.path()), false).unwrap();
+    let done = migrate(&config(Engine::Sled, folder.path()), false).unwrap();
     let backup = done.backup.clone().unwrap();
     assert_eq!((done.from, done.steps), (Some(1), dry.steps));
     let kept = contents(&backup);
     assert!(kept.iter().all(|(path, bytes)| found[path] == *bytes) && kept.contains_key(Path::new("witness")));
     assert_eq!(kept.len(), found.len() - 1, "everything but the lock");
 
-    let store = open(folder.path());
+    let store = open(Engine::Sled, folder.path());
     assert_eq!(store.list_tasks(all_of("alice")).await.unwrap().tasks.len(), 20);
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
     store.create_task(new_task("alice", "new"), None).await.unwrap();
-    let in_use = migrate(&config(folder.path()), false).unwrap_err();
+    let in_use = migrate(&config(Engine::Sled, folder.path()), false).unwrap_err();
     assert!(matches!(in_use, MigrateError::Open(OpenError::Locked { .. })), "{in_use}");
-    let in_use = migrate(&config(folder.path()), true).unwrap_err();
+    let in_use = migrate(&config(Engine::Sled, folder.path()), true).unwrap_err();
     assert!(matches!(in_use, MigrateError::Open(OpenError::Locked { .. })), "{in_use}");
     store.close().await;
     drop(store);
     for dry_run in [true, false] {
-        let again = migrate(&config(folder.path()), dry_run).unwrap();
+        let again = migrate(&config(Engine::Sled, folder.path()), dry_run).unwrap();
         assert_eq!((again.from, again.steps.len(), again.backup.as_ref()), (Some(FORMAT), 0, None));
         assert!(again.to_string().ends_with("up to date"), "{again}");
     }
@@ -127,8 +128,8 @@ async fn an_old_store_is_backed_up_and_brought_up_to_date_once() {
     fs::remove_dir_all(data.join("engine")).unwrap();
     fs::rename(backup.join("engine"), data.join("engine")).unwrap();
     fs::rename(backup.join("witness"), data.join("witness")).unwrap();
-    assert_eq!(migrate(&config(folder.path()), false).unwrap().from, Some(1));
-    assert_eq!(open(folder.path()).list_tasks(all_of("alice")).await.unwrap().tasks.len(), 20);
+    assert_eq!(migrate(&config(Engine::Sled, folder.path()), false).unwrap().from, Some(1));
+    assert_eq!(open(Engine::Sled, folder.path()).list_tasks(all_of("alice")).await.unwrap().tasks.len(), 20);
 }
 
 #[tokio::test]
@@ -139,13 +140,13 @@ async fn a_migration_that_ended_in_the_middle_is_done_by_the_next() {
     let witness = fs::read(data.join("witness")).unwrap();
     // A backup that was not finished.
     fs::create_dir_all(data.join("backup.partial/engine")).unwrap();
-    migrate(&config(folder.path()), false).unwrap();
+    migrate(&config(Engine::Sled, folder.path()), false).unwrap();
     assert!(!data.join("backup.partial").exists());
     // The batch was on the disk, the witness was not.
     fs::write(data.join("witness"), &witness).unwrap();
-    assert!(matches!(try_open(folder.path()), Err(OpenError::TooOld { format: 1, .. })));
-    assert_eq!(migrate(&config(folder.path()), false).unwrap().from, Some(1));
-    let store = open(folder.path());
+    assert!(matches!(try_open(Engine::Sled, folder.path()), Err(OpenError::TooOld { format: 1, .. })));
+    assert_eq!(migrate(&config(Engine::Sled, folder.path()), false).unwrap().from, Some(1));
+    let store = open(Engine::Sled, folder.path());
     assert_eq!(store.list_tasks(all_of("alice")).await.unwrap().tasks.len(), 20);
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
     assert!(store.keys().await.unwrap().is_empty());
@@ -153,10 +154,10 @@ async fn a_migration_that_ended_in_the_middle_is_done_by_the_next() {
     drop(store);
     // Nothing says what it is: it is opened to be known, and needs nothing.
     fs::remove_file(data.join("witness")).unwrap();
-    assert_eq!(migrate(&config(folder.path()), true).unwrap().from, None);
-    assert_eq!(migrate(&config(folder.path()), false).unwrap().backup, None);
+    assert_eq!(migrate(&config(Engine::Sled, folder.path()), true).unwrap().from, None);
+    assert_eq!(migrate(&config(Engine::Sled, folder.path()), false).unwrap().backup, None);
     assert_eq!(backups(&data).len(), 2);
-    let store = open(folder.path());
+    let store = open(Engine::Sled, folder.path());
     assert_eq!(store.list_tasks(all_of("alice")).await.unwrap().tasks.len(), 20);
     store.close().await;
 }
@@ -169,7 +170,7 @@ async fn a_damaged_old_store_is_left_as_it_was_found() {
     let log = fs::read(data.join("engine/db")).unwrap();
     fs::write(data.join("engine/db"), &log[..log.len() / 3]).unwrap();
     let found = contents(&data.join("engine"));
-    let error = migrate(&config(folder.path()), false).unwrap_err();
+    let error = migrate(&config(Engine::Sled, folder.path()), false).unwrap_err();
     assert!(error.to_string().contains("the store is damaged"), "{error}");
     assert!(contents(&data.join("engine")) == found);
     assert_eq!(backups(&data), [PathBuf::new(); 0]);

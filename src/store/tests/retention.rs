@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::transfer::{every_kind, exported};
 use super::{config, new_task, open};
 use crate::model::time::Time;
+use crate::store::Engine;
 use crate::store::embedded::retention::Swept;
 use crate::store::transfer::import::import;
 use crate::store::{Retention, Store, TaskStore};
@@ -33,7 +34,7 @@ fn make(folder: &Path, lines: &[(&'static str, String)], event: u64) {
     }
     let counts = serde_json::to_string(&counts).unwrap();
     writeln!(text, "{{\"kind\":\"end\",\"records\":{},\"counts\":{counts}}}", lines.len()).unwrap();
-    import(&config(folder), &mut text.as_bytes(), "test").unwrap();
+    import(&config(Engine::Sled, folder), &mut text.as_bytes(), "test").unwrap();
 }
 
 /// The numbers of the events in an export, and up to which it says they are gone.
@@ -82,7 +83,7 @@ async fn run(owners: Vec<(u8, u8, u8)>, rounds: Vec<Round>) {
     make(folder.path(), &lines, last);
     let mut gone = 0;
     for round in rounds {
-        let mut store = open(folder.path());
+        let mut store = open(Engine::Sled, folder.path());
         let retention = Retention { events_for: Duration::from_secs(round.for_seconds), events: round.keep };
         let now = time(round.now);
         if let Some(cut_after) = round.cut_after {
@@ -91,7 +92,7 @@ async fn run(owners: Vec<(u8, u8, u8)>, rounds: Vec<Round>) {
             assert_eq!(store.verify().unwrap().findings, [""; 0]);
             store.close().await;
             drop(store);
-            store = open(folder.path());
+            store = open(Engine::Sled, folder.path());
         }
         store.trim_events(&mut Swept::default(), retention, now).await.unwrap();
         let old = |at: &u64| time(*at).as_millis() + round.for_seconds * 1000 <= now.as_millis();
@@ -121,8 +122,8 @@ proptest! {
 #[tokio::test]
 async fn nothing_but_what_is_over_goes() {
     let folder = tempfile::tempdir().unwrap();
-    import(&config(folder.path()), &mut every_kind().as_bytes(), "test").unwrap();
-    let store = open(folder.path());
+    import(&config(Engine::Sled, folder.path()), &mut every_kind().as_bytes(), "test").unwrap();
+    let store = open(Engine::Sled, folder.path());
     let keep_all = Retention { events_for: Duration::from_secs(1), events: 1 };
     let long_before = Time::from_millis(BEGIN / 2);
     assert_eq!(store.trim_events(&mut Swept::default(), keep_all, long_before).await.unwrap(), 0);
@@ -172,7 +173,7 @@ async fn requests_go_at_their_end_and_sessions_a_day_later() {
         ));
     }
     make(folder.path(), &lines, 0);
-    let store = open(folder.path());
+    let store = open(Engine::Sled, folder.path());
     for (now, requests, sessions) in [(0, 599, 600), (299, 300, 600), (day, 0, 599), (day + 299, 0, 300)] {
         store.remove_expired(time(now)).await.unwrap();
         let text = exported(&store).await;
