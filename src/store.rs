@@ -8,6 +8,7 @@ mod api_key;
 mod commit;
 pub mod embedded;
 mod engine;
+mod event;
 mod folder;
 mod key;
 pub mod kv;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use crate::model::id::KeyId;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
+pub use event::{EventPage, EventSink, EventStore, StoredEvent};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 
 /// The `store` section.
@@ -93,7 +95,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore {
+pub trait Store: TaskStore + KeyStore + EventStore {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

@@ -5,6 +5,7 @@
 //! all of them are kept in memory.
 
 mod api_key;
+mod event;
 mod list;
 mod once;
 mod task;
@@ -42,7 +43,7 @@ type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
 /// The embedded store.
 pub struct Embedded {
     committer: Arc<Committer>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     keys: Arc<Keys>,
     readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,

@@ -11,6 +11,8 @@ use crate::model::time::Time;
 pub(super) const FORMAT: &[u8] = b"mformat";
 /// `m commit`.
 pub(super) const COMMIT: &[u8] = b"mcommit";
+/// `m trimmed`.
+pub(super) const TRIMMED: &[u8] = b"mtrimmed";
 
 /// The order of lists takes this many bytes at the end of a key.
 pub(super) const ORDER: usize = 24;

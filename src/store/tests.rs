@@ -1,7 +1,8 @@
-//! What every store must do ([`conformance`]), against a plain model ([`model`]), what is on the disk
+//! What every store must do ([`conformance`], [`event`]), against a plain model ([`model`]), what is on the disk
 //! ([`format`](mod@format)), and what the embedded one does when its disk fails it ([`faults`]).
 
 mod conformance;
+mod event;
 mod faults;
 mod format;
 mod model;
