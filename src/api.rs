@@ -7,6 +7,7 @@ pub mod admin;
 pub mod discovery;
 mod document;
 mod error;
+mod event;
 mod extract;
 mod health;
 mod landing;
@@ -26,11 +27,13 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::event::{self as hub, Hub};
 use crate::route;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use access::Access;
 use discovery::Documents;
+use event::Events;
 use pages::Pages;
 
 /// The `discovery` section and `gateway.landing_page`.
@@ -79,6 +82,10 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The header that holds a caller's key.
     pub auth_header: HeaderName,
+    /// `events`.
+    pub events: hub::Config,
+    /// Whom events are handed to.
+    pub hub: Arc<Hub>,
 }
 
 /// What the handlers share.
@@ -90,6 +97,7 @@ pub struct ApiState {
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
     auth_header: HeaderName,
+    events: Events,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -107,6 +115,7 @@ impl ApiState {
             access: Arc::new(Access::of(&described)),
             documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
             pages: Arc::new(Pages::new()),
+            events: Events::new(parts.hub, parts.events, &parts.metrics),
             discovery: parts.discovery,
             landing_page: parts.landing_page,
             degraded: parts.degraded,
@@ -130,6 +139,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(openapi::openapi_json))
         .routes(routes!(task::list, task::create))
         .routes(routes!(task::get, task::update, task::delete))
+        .routes(routes!(event::sse))
+        .routes(routes!(event::health))
 }
 
 fn described() -> utoipa::openapi::OpenApi {

@@ -8,6 +8,7 @@
 mod admission;
 mod discovery;
 mod error;
+mod events;
 mod gateway;
 mod later;
 mod listen;
@@ -27,7 +28,7 @@ pub use error::ConfigError;
 pub use surroundings::Surroundings;
 
 use crate::yaml::{Document, Mistake};
-use crate::{api, daemon, listener, proxy, registry, route, store, telemetry, upstream};
+use crate::{api, daemon, event, listener, proxy, registry, route, store, telemetry, upstream};
 
 /// Where the configuration is looked for when nobody names it, in order: beside the working directory's own software,
 /// then where an installed daemon has it.
@@ -56,6 +57,8 @@ pub struct Config {
     pub proxy: proxy::Config,
     /// What the discovery document says beside the services.
     pub api: api::Config,
+    /// What subscribers to events get.
+    pub event: event::Config,
     /// Logs.
     pub telemetry: telemetry::Config,
     /// What an operator should know, in the order of the file: keys that this build ignores.
@@ -108,6 +111,7 @@ impl Config {
         let root = document.root();
         let server = root.section("server");
         let store = process::read_store(&root.section("store"), surroundings);
+        let events = root.section("events");
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
         let config = Self {
@@ -116,6 +120,7 @@ impl Config {
             registry: sources::read(&root, &store, &gateway),
             proxy: admission::read(&root, &gateway.route.domain),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
+            event: events::read(&events),
             telemetry: log::read(&root.section("log")),
             store,
             listeners: listeners.into_iter().map(|listener| listener.config).collect(),
@@ -123,7 +128,8 @@ impl Config {
             warnings: Vec::new(),
         };
         later::read(&root);
-        drop((server, root));
+        later::read_events(&events);
+        drop((server, events, root));
         match document.into_findings() {
             (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),
             (mistakes, _) => Err(ConfigError::Mistakes(mistakes)),

@@ -30,6 +30,7 @@ use crate::store::TaskPage;
 use crate::telemetry::metrics::{TaskOperation, TaskOutcome};
 use answer::{OneTask, TaskCreated, TaskDeleted, TaskList, TaskUpdated};
 use body::{CreateTask, UpdateTask};
+pub(super) use object::shown;
 
 /// Where tasks are.
 pub(super) const TASKS: &str = "/api/context/tasks";

@@ -22,7 +22,6 @@ const SHARE: RangeInclusive<f64> = 0.0..=1.0;
 /// Reads them from the root.
 pub(super) fn read(root: &Section<'_>) {
     root.later("rate_limit", 2, read_rate_limit);
-    root.later("events", 2, |value| read_events(&value.section()));
     root.later("files", 3, |value| read_files(&value.section()));
     root.later("tracing", 6, |value| read_tracing(&value.section()));
     root.later("mcp", 8, |value| read_mcp(&value.section()));
@@ -39,11 +38,10 @@ fn read_rate_limit(value: &Value<'_>) {
     section.check_leaves::<Exempt>("exempt");
 }
 
-fn read_events(events: &Section<'_>) {
-    events.check_within("retain", &TIMES);
-    events.check_within("retain_count", &COUNTS);
-    events.check_within("heartbeat", &TIMES);
-    events.check_within("queue", &COUNTS);
+/// What `events` has beside what subscribers get.
+pub(super) fn read_events(events: &Section<'_>) {
+    events.later("retain", 2, |value| value.check_within(&TIMES));
+    events.later("retain_count", 2, |value| value.check_within(&COUNTS));
 }
 
 fn read_files(files: &Section<'_>) {

@@ -62,7 +62,7 @@ impl<S: EventStore + ?Sized> Follower<S> {
     ///
     /// # Errors
     /// When the log cannot be looked at.
-    pub async fn start(
+    pub async fn begin(
         hub: &Arc<Hub>,
         store: Arc<S>,
         channel: Channel,
@@ -108,6 +108,12 @@ impl<S: EventStore + ?Sized> Follower<S> {
             };
             self.take(next);
         }
+    }
+
+    /// The number of the event that it begins behind, until it is first asked for what comes.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.last
     }
 
     /// All events of the session up to this number have been told, as far as can be said at the moment.

@@ -74,7 +74,7 @@ impl EventStore for Log {
 }
 
 fn follow(hub: &Arc<Hub>, log: &Arc<Log>, channel: &Channel, after: Option<u64>) -> Follower<Log> {
-    Follower::start(hub, Arc::clone(log), channel.clone(), after).now_or_never().unwrap().unwrap()
+    Follower::begin(hub, Arc::clone(log), channel.clone(), after).now_or_never().unwrap().unwrap()
 }
 
 /// Everything that a follower has at the moment: numbers, and the ends of gaps.

@@ -92,6 +92,7 @@ pub struct Metrics {
     config_reload: Gauge,
     discovery: IntCounterVec,
     access_log_dropped: IntCounter,
+    sse_connections: IntGauge,
     tasks: TaskMetrics,
     store: StoreMetrics,
     unrouted: ServiceMetrics,
@@ -178,6 +179,8 @@ impl Metrics {
                 "chittyconnect_access_log_dropped_total",
                 "Access log lines given up because they could not be written.",
             )?)?,
+            sse_connections: registered
+                .add(IntGauge::new("chittyconnect_sse_connections", "Event streams that are open.")?)?,
             tasks: TaskMetrics::new(&registered)?,
             store: StoreMetrics::new(&registered)?,
             registry,
@@ -266,6 +269,12 @@ impl Metrics {
     /// Counts access log lines that were given up.
     pub fn access_log_dropped(&self, lines: u64) {
         self.access_log_dropped.inc_by(lines);
+    }
+
+    /// The gauge of open event streams.
+    #[must_use]
+    pub fn sse_connections(&self) -> &IntGauge {
+        &self.sse_connections
     }
 
     /// Counts one operation on tasks.
