@@ -16,6 +16,8 @@ pub(crate) mod peer;
 pub(crate) mod rows;
 #[path = "../support/store.rs"]
 pub(crate) mod store;
+#[path = "../support/stream.rs"]
+pub(crate) mod stream;
 #[path = "../support/task.rs"]
 pub(crate) mod task;
 
