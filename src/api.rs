@@ -8,6 +8,7 @@ mod context;
 pub mod discovery;
 mod document;
 mod error;
+mod event;
 mod extract;
 mod health;
 mod landing;
@@ -31,11 +32,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::rate::RateLimits;
+use crate::event::{self as hub, Hub};
 use crate::route;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use access::Access;
 use discovery::Documents;
+use event::Events;
 use pages::Pages;
 
 /// The `discovery` section and `gateway.landing_page`.
@@ -86,6 +89,10 @@ pub struct Parts {
     pub auth_header: HeaderName,
     /// How often callers may ask.
     pub rate_limits: RateLimits,
+    /// `events`.
+    pub events: hub::Config,
+    /// Whom events are handed to.
+    pub hub: Arc<Hub>,
 }
 
 /// What the handlers share.
@@ -98,6 +105,7 @@ pub struct ApiState {
     store: Arc<dyn Store>,
     auth_header: HeaderName,
     rate_limits: Arc<RateLimits>,
+    events: Events,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -115,6 +123,7 @@ impl ApiState {
             access: Arc::new(Access::of(&described)),
             documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
             pages: Arc::new(Pages::new()),
+            events: Events::new(parts.hub, parts.events, &parts.metrics),
             discovery: parts.discovery,
             landing_page: parts.landing_page,
             degraded: parts.degraded,
@@ -148,6 +157,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(whoami::whoami))
         .routes(routes!(task::list, task::create))
         .routes(routes!(task::get, task::update, task::delete))
+        .routes(routes!(event::sse))
+        .routes(routes!(event::health))
 }
 
 fn described() -> utoipa::openapi::OpenApi {

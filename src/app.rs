@@ -26,6 +26,7 @@ use crate::auth::rate::RateLimits;
 use crate::config::Config;
 use crate::daemon::signal::{Signals, StopWatch};
 use crate::daemon::{Lifecycle, drain, instance};
+use crate::event::Hub;
 use crate::listener::{BindError, check_bind};
 use crate::proxy::app::GatewayApp;
 use crate::proxy::header::Via;
@@ -34,8 +35,8 @@ use crate::proxy::{Gateway, Parts};
 use crate::registry::Registry;
 use crate::registry::document::Context;
 use crate::route::Routes;
-use crate::store::Store;
 use crate::store::embedded::{Embedded, OpenError};
+use crate::store::{EventSink, Store};
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{AccessLogger, Writer};
 use crate::telemetry::metrics::Metrics;
@@ -149,6 +150,8 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let via = Via::new(&instance::open(&config.store.path)?);
     let (shared, log_writer) = Shared::new(config)?;
     let embedded = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
+    let hub = Arc::new(Hub::new(config.event.queue));
+    embedded.hand_events_to(Arc::clone(&hub) as Arc<dyn EventSink>);
     let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
@@ -169,6 +172,8 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         store: Arc::clone(&store),
         auth_header: config.proxy.auth_header.clone(),
         rate_limits: RateLimits::new(&config.rate_limit),
+        events: config.event.clone(),
+        hub: Arc::clone(&hub),
     });
     let gateway = Gateway::new(Parts {
         config: config.proxy.clone(),
@@ -189,6 +194,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
 
     let signals = Signals::catch().map_err(StartError::System)?;
     background.spawn(reload::answer_signals(signals, shared.clone(), config.clone(), file));
+    background.spawn(background::end_streams(shared.lifecycle.clone(), hub));
     let addresses = config.listeners.iter().map(|listener| listener.bind).collect();
     let ready = hooks.ready.map(|ready| ready(Arc::clone(&store)));
     background.spawn(background::announce(addresses, config.daemon.clone(), shared.lifecycle.clone(), ready));

@@ -143,6 +143,16 @@ impl Problem {
         }
     }
 
+    /// 429: one caller has too many event streams open.
+    #[must_use]
+    pub fn too_many_streams(limit: usize) -> Self {
+        let message = format!("the key has {limit} event streams open already; close some of them first");
+        Self {
+            retry_after: Some(OVERLOAD_RETRY_AFTER),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message)
+        }
+    }
+
     /// 415: the body is in a content coding (RFC 9110 §8.4), and none is taken here.
     #[must_use]
     pub fn unsupported_coding() -> Self {

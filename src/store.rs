@@ -9,6 +9,7 @@ mod commit;
 pub mod context;
 pub mod embedded;
 mod engine;
+mod event;
 mod folder;
 mod key;
 pub mod kv;
@@ -34,6 +35,7 @@ use crate::model::id::KeyId;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
 pub use context::ContextStore;
+pub use event::{EventPage, EventSink, EventStore, StoredEvent};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 pub use upkeep::Upkeep;
 
@@ -151,7 +153,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore + Upkeep + ContextStore {
+pub trait Store: TaskStore + KeyStore + ContextStore + EventStore + Upkeep {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

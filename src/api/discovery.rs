@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::context::{SET_ACTIVE, SYNC_REPORT};
 use super::document::Document;
+use super::event::SSE;
 use super::task::TASKS;
 use super::{ApiState, Config, now};
 use crate::model::name::{Hostname, ServiceKey};
@@ -209,7 +210,7 @@ impl Documents {
                 connect_base: connect.clone(),
                 api_base: api.clone(),
                 mcp_base: mcp.clone(),
-                sse: None,
+                sse: on_connect(SSE),
                 auth: self.config.auth.clone(),
                 registry: self.config.registry.clone(),
                 register: self.config.register.clone(),

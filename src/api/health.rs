@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::document::fresh;
+use super::event::SSE;
 use super::task::TASKS;
 use super::{ApiState, now};
 
@@ -32,7 +33,7 @@ const ENDPOINTS: Endpoints = Endpoints {
     openapi: "/openapi.json",
     mcp: None,
     mcp_manifest: "/mcp/manifest",
-    sse: None,
+    sse: Some(SSE),
 };
 
 #[derive(Serialize, ToSchema)]

@@ -337,7 +337,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// The beginning of a client's own text.
-pub(super) fn shown(text: &str) -> String {
+pub(in crate::api) fn shown(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
     let more = if end < text.len() { "…" } else { "" };
     format!("{:?}{more}", &text[..end])

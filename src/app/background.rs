@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::{Shared, StartError};
 use crate::api::admin::{AdminState, metrics_router, socket_router};
 use crate::daemon::{self, Lifecycle, notify};
+use crate::event::Hub;
 use crate::registry::report::{RoutesReport, rejected_of};
 use crate::route::explain::explain;
 use crate::store::Store;
@@ -108,6 +109,12 @@ impl SocketFile {
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
+}
+
+/// Has event streams end once the drain begins: they would never by themselves.
+pub(super) async fn end_streams(lifecycle: Lifecycle, hub: Arc<Hub>) {
+    lifecycle.draining().await;
+    hub.close();
 }
 
 fn admin_state(shared: &Shared, store: &Arc<dyn Store>) -> AdminState {

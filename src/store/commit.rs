@@ -146,10 +146,15 @@ impl Writer {
         let Opened { kv, commit, witness } = self.opener.open()?;
         (self.on_open)(&*kv)?;
         let kv: Arc<dyn Kv> = kv.into();
+        self.shared.last_event.store(commit.event, Ordering::Release);
         self.shared.set_kv(Some(Arc::clone(&kv)));
         self.open = Some(Open { kv, commit, witness });
         self.failed = None;
         self.check_room();
+        // What was not acknowledged may have become durable all the same.
+        if let Some(sink) = self.shared.sink.get() {
+            sink.reread(commit.event);
+        }
         Ok(())
     }
 
@@ -246,13 +251,20 @@ impl Writer {
             None if committed == 0 => Ok(()),
             None => {
                 let effects = changes.take_effects();
+                let events = changes.take_events();
                 self.shared.writing_since.store(Time::now().as_millis(), Ordering::Relaxed);
                 let written = write(open, changes);
                 self.shared.writing_since.store(0, Ordering::Relaxed);
                 self.metrics.store_committed(committed);
                 if written.is_ok() {
+                    self.shared.last_event.store(open.commit.event, Ordering::Release);
                     for effect in effects {
                         effect();
+                    }
+                    if let Some(sink) = self.shared.sink.get() {
+                        for (number, event) in events {
+                            sink.publish(number, event);
+                        }
                     }
                 }
                 written

@@ -6,6 +6,7 @@
 
 pub(super) mod api_key;
 mod context;
+mod event;
 mod list;
 mod once;
 pub(super) mod retention;

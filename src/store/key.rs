@@ -14,7 +14,6 @@ use crate::model::time::Time;
 pub(super) const FORMAT: &[u8] = b"mformat";
 /// `m commit`.
 pub(super) const COMMIT: &[u8] = b"mcommit";
-
 /// `m trimmed`.
 pub(super) const TRIMMED: &[u8] = b"mtrimmed";
 

@@ -94,6 +94,7 @@ pub struct Metrics {
     access_log_dropped: IntCounter,
     rate_limited: IntCounterVec,
     file_syncs: IntCounterVec,
+    sse_connections: IntGauge,
     tasks: TaskMetrics,
     store: StoreMetrics,
     unrouted: ServiceMetrics,
@@ -190,6 +191,8 @@ impl Metrics {
                 "chittyconnect_access_log_dropped_total",
                 "Access log lines given up because they could not be written.",
             )?)?,
+            sse_connections: registered
+                .add(IntGauge::new("chittyconnect_sse_connections", "Event streams that are open.")?)?,
             tasks: TaskMetrics::new(&registered)?,
             store: StoreMetrics::new(&registered)?,
             registry,
@@ -289,6 +292,12 @@ impl Metrics {
     /// Counts a request that was one too many.
     pub fn rate_limited(&self, class: &'static str) {
         self.rate_limited.with_label_values(&[class]).inc();
+    }
+
+    /// The gauge of open event streams.
+    #[must_use]
+    pub fn sse_connections(&self) -> &IntGauge {
+        &self.sse_connections
     }
 
     /// Counts one operation on tasks.

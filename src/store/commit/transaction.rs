@@ -23,12 +23,13 @@ pub(super) struct Changes {
     commit: CommitRecord,
     bytes: usize,
     effects: Vec<Effect>,
+    events: Vec<(u64, Event)>,
 }
 
 impl Changes {
     /// Nothing yet, on top of `commit`.
     pub(super) fn new(commit: CommitRecord) -> Self {
-        Self { batch: BTreeMap::new(), commit, bytes: 0, effects: Vec::new() }
+        Self { batch: BTreeMap::new(), commit, bytes: 0, effects: Vec::new(), events: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -46,11 +47,17 @@ impl Changes {
         self.commit = later.commit;
         self.bytes += later.bytes;
         self.effects.extend(later.effects);
+        self.events.extend(later.events);
     }
 
     /// What is to be done in memory once all of it is durable, in order.
     pub(super) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// What is to be told once all of it is durable: events with their numbers, in order.
+    pub(super) fn take_events(&mut self) -> Vec<(u64, Event)> {
+        std::mem::take(&mut self.events)
     }
 
     /// The batch, and the record that says so.
@@ -138,13 +145,15 @@ impl<'a> Transaction<'a> {
         self.own.effects.push(Box::new(effect));
     }
 
-    /// Writes an event into the log. Its number.
+    /// Writes an event into the log, and has it handed to the [`EventSink`](crate::store::EventSink) once it is durable.
+    /// Its number.
     pub(in crate::store) fn emit(&mut self, event: &Event) -> Result<u64, StoreError> {
         self.own.commit.event += 1;
         let number = self.own.commit.event;
         let record =
             EventRecord { name: event.name.clone(), at: event.at.as_millis(), body: event.body.text().to_owned() };
         self.insert(&key::event(&event.chitty_id, &event.session_id, number), &record)?;
+        self.own.events.push((number, event.clone()));
         Ok(number)
     }
 
