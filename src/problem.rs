@@ -5,11 +5,12 @@
 //! and names what they sent; causes inside the gateway go to the log, under the same request id.
 
 mod access;
+mod registration;
 mod task;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
@@ -46,11 +47,22 @@ pub struct Problem {
     pub challenge: Option<&'static str>,
     /// A second word that the contract has for some errors: `code` in the body.
     pub code: Option<&'static str>,
+    /// Further members of the body that the contract has for a family of errors.
+    pub beside: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        Self { status, word, message: message.into(), allow: None, retry_after: None, challenge: None, code: None }
+        Self {
+            status,
+            word,
+            message: message.into(),
+            allow: None,
+            retry_after: None,
+            challenge: None,
+            code: None,
+            beside: Vec::new(),
+        }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -173,6 +185,9 @@ impl Problem {
         };
         if let Some(code) = self.code {
             body["code"] = code.into();
+        }
+        for (name, value) in &self.beside {
+            body[*name] = value.clone();
         }
         (content_type, body.to_string().into_bytes())
     }

@@ -12,6 +12,7 @@ mod folder;
 mod key;
 pub mod kv;
 pub mod migration;
+mod registration;
 mod task;
 mod value;
 mod witness;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use crate::model::id::KeyId;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
+pub use registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 
 /// The `store` section.
@@ -75,6 +77,15 @@ pub enum StoreError {
     /// A key with this hash or id is there already.
     #[error("a key with this id is there already")]
     KeyExists,
+    /// The name is registered, and another owner's.
+    #[error("this name is registered by another owner")]
+    NameTaken,
+    /// The owner has registered no service of this name.
+    #[error("no service of this name is registered")]
+    NoSuchRegistration,
+    /// There are as many registrations as there may be.
+    #[error("there are {0} registrations, as many as there may be")]
+    TooManyRegistrations(usize),
     /// The store cannot be used at the moment: see the log. Whether a change was made is not known.
     #[error("the store cannot be used: {0}")]
     Unavailable(Arc<str>),
@@ -93,7 +104,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore {
+pub trait Store: TaskStore + KeyStore + RegistrationStore {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

@@ -7,6 +7,7 @@
 mod api_key;
 mod list;
 mod once;
+mod registration;
 mod task;
 mod verify;
 
@@ -44,6 +45,7 @@ pub struct Embedded {
     committer: Arc<Committer>,
     shared: Arc<Shared>,
     keys: Arc<Keys>,
+    registrations: Arc<registration::Known>,
     readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
@@ -71,14 +73,17 @@ impl Embedded {
         let opener = Opener::new(path, durability, engine, open_kv)?;
         let shared = Arc::new(Shared::default());
         let keys = Arc::new(Keys::default());
-        let loaded = Arc::clone(&keys);
+        let registrations = Arc::new(registration::Known::default());
+        let loaded = (Arc::clone(&keys), Arc::clone(&registrations));
         let on_open = Box::new(move |kv: &dyn Kv| {
             let all = api_key::load(kv).map_err(|error| OpenError::Keys { why: error.to_string() })?;
-            *loaded.write().unwrap_or_else(PoisonError::into_inner) = all;
+            *loaded.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+            let all = registration::load(kv).map_err(|error| OpenError::Registrations { why: error.to_string() })?;
+            *loaded.1.write().unwrap_or_else(PoisonError::into_inner) = all;
             Ok(())
         });
         let committer = Arc::new(Committer::start(opener, Arc::clone(&shared), Arc::clone(&metrics), on_open)?);
-        Ok(Self { committer, shared, keys, readers: Arc::new(Semaphore::new(READERS)), metrics })
+        Ok(Self { committer, shared, keys, registrations, readers: Arc::new(Semaphore::new(READERS)), metrics })
     }
 
     /// Reads everything and checks that rows and indexes agree. Blocks, for as long as reading everything takes.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
 use super::api_key::decode_key;
+use super::registration::decode_registration;
 use super::task::decode_task;
 use super::unreachable_engine;
 use crate::store::kv::{Direction, Kv, KvError};
@@ -12,6 +13,7 @@ use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{
     CommitRecord, ContextFileRecord, EventRecord, OnceRecord, SessionRecord, SyncEventRecord, TaskPlaceRecord, kind,
 };
+use crate::store::migration::m0002_identity_and_registry::kind as added;
 use crate::store::value::Gather;
 use crate::store::{StoreError, key};
 
@@ -119,6 +121,15 @@ fn check(kv: &dyn Kv, kind: u8, key: &[u8], value: &[u8], report: &mut Report) -
         kind::EVENT => decode::<EventRecord>(value).is_ok(),
         kind::KEY => decode_key(key, value).is_ok(),
         kind::ONCE => decode::<OnceRecord>(value).is_ok(),
+        added::REGISTRATION => match decode_registration(value) {
+            Ok(one) => {
+                if key::registration(&one.owner, &one.name) != key {
+                    report.find(format!("the registration of {} is not where it belongs", one.name));
+                }
+                true
+            }
+            Err(_) => false,
+        },
         _ => false,
     };
     if !readable {
