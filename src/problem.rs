@@ -226,7 +226,7 @@ impl From<&RouteError> for Problem {
         match error {
             RouteError::UnknownHost(_) => Self::new(StatusCode::NOT_FOUND, "unknown_host", message),
             RouteError::UnknownService(_) => Self::new(StatusCode::NOT_FOUND, "unknown_service", message),
-            RouteError::NotAServicePath(_) => Self::not_found(message),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => Self::not_found(message),
             RouteError::Loading => Self {
                 retry_after: Some(LOADING_RETRY_AFTER),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "table_loading", message)

@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::document::Context;
+use super::embedded::EmbeddedConfig;
 use super::merge::{Merged, merge};
 use super::snapshot::{self, Snapshot, Writer};
 use super::source::{Caller, Listing, Report, SourceStatus};
 use super::state::{Around, SourceState};
-use super::embedded::EmbeddedConfig;
 use super::{Config, SourceConfig};
 use crate::store::RegistrationStore;
 use crate::telemetry::metrics::Metrics;

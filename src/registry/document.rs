@@ -135,9 +135,7 @@ pub struct Unusable {
 pub fn read_entry(entry: &Value, context: &Context, guard: Option<&Guard>) -> Result<Declaration, Unusable> {
     match entry::read(entry, false, context, guard) {
         Verdict::Usable(declaration) => Ok(*declaration),
-        Verdict::Skipped => {
-            Err(Unusable { field: "the entry", reason: "it is superseded".to_owned(), guarded: false })
-        }
+        Verdict::Skipped => Err(Unusable { field: "the entry", reason: "it is superseded".to_owned(), guarded: false }),
         Verdict::Rejected(flaw) => Err(flaw.into()),
     }
 }

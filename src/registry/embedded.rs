@@ -176,9 +176,7 @@ impl Registrar {
     fn read(&self, entry: &mut Value, config: &EmbeddedConfig) -> Result<Declaration, RegisterError> {
         let context = self.registry.context();
         let guard = Guard::new(config.allowed_networks.as_slice().into(), Arc::clone(&context.own_addresses));
-        let read = |entry: &Value| {
-            read_entry(entry, context, Some(&guard)).map_err(|flaw| refused(flaw.field, flaw))
-        };
+        let read = |entry: &Value| read_entry(entry, context, Some(&guard)).map_err(|flaw| refused(flaw.field, flaw));
         let mut declaration = read(entry)?;
         if declaration.endpoints.is_none()
             && let Some(origin) = HEALTH.iter().find_map(|key| origin_of(entry.get(*key)?))

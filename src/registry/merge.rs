@@ -173,6 +173,8 @@ fn lay_under(upper: &mut Declaration, layer: Layer<'_>, provenance: &mut BTreeMa
         "no_endpoint_because" no_endpoint_because,
         "url" url,
         "host_header" host_header,
+        "health_interval" health_interval,
+        "health_timeout" health_timeout,
         "mcp_url" mcp_url,
         "status" status,
         "health_state" health_state,

@@ -184,7 +184,7 @@ impl Explanation {
         let (answer, wanted) = match error {
             RouteError::UnknownHost(host) => ("unknown_host", Some(host.clone())),
             RouteError::UnknownService(name) => ("unknown_service", Some(name.clone())),
-            RouteError::NotAServicePath(_) => ("not_found", None),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => ("not_found", None),
             RouteError::Loading => ("table_loading", Some(host.as_str().to_owned())),
             RouteError::Disabled { service, .. } => ("service_disabled", self.known(table, service)),
             RouteError::NoEndpoint(service) => ("no_endpoint", self.known(table, service)),

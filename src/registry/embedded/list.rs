@@ -186,7 +186,8 @@ mod tests {
     #[test]
     fn after_a_restart_whoever_was_listed_has_a_whole_ttl_to_be_heard_of() {
         let long_gone = registration("gone", 100, "https://a.example");
-        let (one, two) = (registration("one", 5000, "https://b.example"), registration("two", 5900, "https://c.example"));
+        let (one, two) =
+            (registration("one", 5000, "https://b.example"), registration("two", 5900, "https://c.example"));
         let all = [long_gone, one, two];
         let mut reader = reader(&[]);
         let day = 24 * 3600 * 1000;
