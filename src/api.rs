@@ -13,6 +13,9 @@ mod landing;
 mod mcp;
 mod openapi;
 mod pages;
+mod registration;
+pub mod registry;
+mod service;
 mod task;
 
 use std::sync::Arc;
@@ -26,10 +29,14 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::registry::Registry;
+use crate::registry::embedded::Registrar;
+use crate::registry::health::HealthWatch;
 use crate::route;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use access::Access;
+use admin::ReportRoutes;
 use discovery::Documents;
 use pages::Pages;
 
@@ -79,6 +86,14 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The header that holds a caller's key.
     pub auth_header: HeaderName,
+    /// The services of the table in force, as documents.
+    pub listing: Arc<registry::Listing>,
+    /// The sources of services.
+    pub registry: Arc<Registry>,
+    /// The table in force, with everything that sources said.
+    pub routes: ReportRoutes,
+    /// How services fare.
+    pub health: HealthWatch,
 }
 
 /// What the handlers share.
@@ -90,6 +105,11 @@ pub struct ApiState {
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
     auth_header: HeaderName,
+    listing: Arc<registry::Listing>,
+    registry: Arc<Registry>,
+    registrar: Registrar,
+    routes: ReportRoutes,
+    health: HealthWatch,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -111,6 +131,11 @@ impl ApiState {
             landing_page: parts.landing_page,
             degraded: parts.degraded,
             metrics: parts.metrics,
+            registrar: Registrar::new(Arc::clone(&parts.registry), Arc::clone(&parts.store) as _),
+            listing: parts.listing,
+            registry: parts.registry,
+            routes: parts.routes,
+            health: parts.health,
             store: parts.store,
             auth_header: parts.auth_header,
         }
@@ -130,6 +155,20 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(openapi::openapi_json))
         .routes(routes!(task::list, task::create))
         .routes(routes!(task::get, task::update, task::delete))
+        .routes(routes!(registry::list))
+        .routes(routes!(registry::get))
+        .routes(routes!(service::list))
+        .routes(routes!(service::list_v1))
+        .routes(routes!(service::get, registration::change_status))
+        .routes(routes!(service::get_v1))
+        .routes(routes!(registration::register))
+        .routes(routes!(registration::register_v1))
+        .routes(routes!(registration::register_tool))
+        .routes(routes!(registration::register_service))
+        .routes(routes!(registration::heartbeat))
+        .routes(routes!(registration::unregister))
+        .routes(routes!(admin::remote::routes))
+        .routes(routes!(admin::remote::refresh_discovery))
 }
 
 fn described() -> utoipa::openapi::OpenApi {

@@ -6,9 +6,6 @@
 
 mod list;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::time::Duration;
 

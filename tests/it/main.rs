@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise shall end")]
 #![allow(clippy::float_cmp, reason = "metrics are read as floats and count in whole numbers")]
 
+mod admin_api;
 mod callers;
 mod command;
 mod cors;
 mod discovery;
+mod embedded_registry;
 mod forwarding;
 mod hardening;
 mod hosts;
@@ -21,8 +23,10 @@ mod outside;
 mod prefixes;
 mod problems;
 mod registry_file;
+mod registry_api;
 mod registry_http;
 mod reload;
+mod service_status;
 mod store_crash;
 mod store_damage;
 mod store_disk;
