@@ -85,11 +85,11 @@ struct Service {
 }
 
 impl HealthWatch {
-    /// Knows of no service yet. Blocks on the disk.
+    /// Knows of no service yet.
     #[must_use]
     pub fn new(endpoints: Arc<Endpoints>, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Inner {
-            prober: Prober::new(),
+            prober: Prober::default(),
             permits: Semaphore::new(AT_ONCE),
             endpoints,
             metrics,

@@ -9,6 +9,8 @@ use pingora::connectors::http::v1::Connector;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 
+use tokio::sync::OnceCell;
+
 use super::endpoint::Endpoint;
 
 /// What questions say of whoever asks.
@@ -47,17 +49,13 @@ pub enum ProbeError {
 }
 
 /// Asks. Connections are its own and used once, so that what is seen is whether a new one can be had.
+#[derive(Default)]
 pub struct Prober {
-    connector: Connector,
+    /// Made for the first question: it loads the certificates of the authorities that `https` endpoints are verified with.
+    connector: OnceCell<Connector>,
 }
 
 impl Prober {
-    /// Loads the certificates of the authorities that `https` endpoints are verified with. Blocks on the disk.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { connector: Connector::new(None) }
-    }
-
     /// The status that `place` answers, within `limit`; `turn` says which of several addresses is tried first.
     ///
     /// # Errors
@@ -81,7 +79,10 @@ impl Prober {
     }
 
     async fn status(&self, peer: &HttpPeer, place: &Place) -> Result<u16, ProbeError> {
-        let (mut session, _) = self.connector.get_http_session(peer).await.map_err(|_| ProbeError::Connect)?;
+        // On a thread that may wait for a disk. It fails only while the process ends.
+        let made = self.connector.get_or_try_init(|| tokio::task::spawn_blocking(|| Connector::new(None)));
+        let connector = made.await.map_err(|_| ProbeError::Broken)?;
+        let (mut session, _) = connector.get_http_session(peer).await.map_err(|_| ProbeError::Connect)?;
         let request = request(place).ok_or(ProbeError::Broken)?;
         session.write_request_header(Box::new(request)).await.map_err(|_| ProbeError::Broken)?;
         loop {
@@ -95,12 +96,6 @@ impl Prober {
                 return Err(ProbeError::Broken);
             }
         }
-    }
-}
-
-impl Default for Prober {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
