@@ -209,11 +209,12 @@ pub(super) async fn register_tool(State(state): State<ApiState>, Caller(caller):
 /// States the lifecycle status of a service that the caller registered. How long it is listed stays.
 #[utoipa::path(patch, path = "/api/services/{id}/status", operation_id = "change_service_status", tag = "registration",
     security(("apiKey" = ["registry:write"])),
-    params(("id" = String, Path, max_length = 63, description = "the name that the service is registered under")),
+    params(("id" = String, Path, min_length = 1, max_length = 63, pattern = "^[A-Za-z0-9-]+$",
+        description = "the name that the service is registered under")),
     request_body = StatusChange,
     responses(
         (status = 200, body = StatusChanged),
-        (status = 400, description = "`bad_request`"),
+        (status = 400, description = "`bad_request`; `bad_path`: dots and slashes that are encoded inside a segment"),
         (status = 404, description = "`Service not found`: the caller registered no service of this name; `not_found`: no embedded registry is configured"),
         (status = 408, description = "`request_timeout`: the body took more than a minute"),
         (status = 413, description = "`body_too_large`: the body has more than 16 KiB"),
@@ -239,9 +240,11 @@ pub(super) async fn change_status(
 /// ignored.
 #[utoipa::path(post, path = "/api/services/{id}/heartbeat", operation_id = "heartbeat", tag = "registration",
     security(("apiKey" = ["registry:write"])),
-    params(("id" = String, Path, max_length = 63, description = "the name that the service is registered under")),
+    params(("id" = String, Path, min_length = 1, max_length = 63, pattern = "^[A-Za-z0-9-]+$",
+        description = "the name that the service is registered under")),
     responses(
         (status = 200, body = ServiceHeard),
+        (status = 400, description = "`bad_path`: dots and slashes that are encoded inside a segment"),
         (status = 404, description = "`Service not found`: the caller registered no service of this name; `not_found`: no embedded registry is configured"),
     )
 )]
@@ -254,9 +257,11 @@ pub(super) async fn heartbeat(State(state): State<ApiState>, Caller(caller): Cal
 /// Takes a service off the list and gives up its name. An admin may do so with anybody's.
 #[utoipa::path(delete, path = "/api/services/{id}", operation_id = "unregister", tag = "registration",
     security(("apiKey" = ["registry:write"])),
-    params(("id" = String, Path, max_length = 63, description = "the name that the service is registered under")),
+    params(("id" = String, Path, min_length = 1, max_length = 63, pattern = "^[A-Za-z0-9-]+$",
+        description = "the name that the service is registered under")),
     responses(
         (status = 200, body = ServiceGone),
+        (status = 400, description = "`bad_path`: dots and slashes that are encoded inside a segment"),
         (status = 404, description = "`Service not found`: the caller registered no service of this name; `not_found`: no embedded registry is configured"),
     )
 )]

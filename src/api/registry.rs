@@ -113,12 +113,14 @@ pub(super) async fn list(State(state): State<ApiState>, headers: HeaderMap) -> R
 #[utoipa::path(get, path = "/api/registry/services/{id}", operation_id = "get_registry_service", tag = "services",
     security(("apiKey" = [])),
     params(
-        ("id" = String, Path, max_length = 63, description = "id, subdomain or alias: a-z, 0-9 and -"),
+        ("id" = String, Path, min_length = 1, max_length = 63, pattern = "^[A-Za-z0-9-]+$",
+            description = "id, subdomain or alias"),
         ("If-None-Match" = Option<String>, Header, description = "the entry that the client has"),
     ),
     responses(
         (status = 200, body = ListedService, headers(("ETag" = String, description = "of this entry"))),
         (status = 304, description = "not modified"),
+        (status = 400, description = "`bad_path`: dots and slashes that are encoded inside a segment"),
         (status = 404, description = "`Service not found`"),
     )
 )]

@@ -56,8 +56,10 @@ fn all(state: &ApiState) -> Response {
 /// How one service fares, by its id, its subdomain or an alias.
 #[utoipa::path(get, path = "/api/services/{id}/status", operation_id = "get_service_status", tag = "services",
     security(("apiKey" = [])),
-    params(("id" = String, Path, max_length = 63, description = "id, subdomain or alias: a-z, 0-9 and -")),
-    responses((status = 200, body = ServiceStatus), (status = 404, description = "`Service not found`"))
+    params(("id" = String, Path, min_length = 1, max_length = 63, pattern = "^[A-Za-z0-9-]+$",
+            description = "id, subdomain or alias")),
+    responses((status = 200, body = ServiceStatus), (status = 400, description = "`bad_path`: dots and slashes that are encoded inside a segment"),
+        (status = 404, description = "`Service not found`"))
 )]
 pub(super) async fn get(
     State(state): State<ApiState>,
@@ -69,8 +71,10 @@ pub(super) async fn get(
 /// The same as `/api/services/{id}/status`.
 #[utoipa::path(get, path = "/api/v1/services/{id}/status", operation_id = "get_service_status_v1", tag = "services",
     security(("apiKey" = [])),
-    params(("id" = String, Path, max_length = 63, description = "id, subdomain or alias: a-z, 0-9 and -")),
-    responses((status = 200, body = ServiceStatus), (status = 404, description = "`Service not found`"))
+    params(("id" = String, Path, min_length = 1, max_length = 63, pattern = "^[A-Za-z0-9-]+$",
+            description = "id, subdomain or alias")),
+    responses((status = 200, body = ServiceStatus), (status = 400, description = "`bad_path`: dots and slashes that are encoded inside a segment"),
+        (status = 404, description = "`Service not found`"))
 )]
 pub(super) async fn get_v1(
     State(state): State<ApiState>,

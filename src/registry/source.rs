@@ -18,6 +18,12 @@ pub(super) use crate::telemetry::describe;
 /// The name that static services go by where a source is named.
 pub const STATIC: &str = "services";
 
+/// Whether the source of this name is the operator's own, and so may point anywhere.
+#[must_use]
+pub fn is_trusted(source: &str) -> bool {
+    source == STATIC || source.starts_with("file:")
+}
+
 /// The last good list of one source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {

@@ -221,7 +221,8 @@ fn role(table: &Table, host: &RequestHost) -> &'static str {
         Some(Role::Connect) => "a connect host of the gateway",
         Some(Role::Api) => "an api host of the gateway",
         Some(Role::Mcp) => "an mcp host of the gateway",
-        Some(Role::Files | Role::Register) => "kept by the gateway",
+        Some(Role::Files) => "kept by the gateway",
+        Some(Role::Register) => "a host of the gateway for services that register themselves",
         None => "answered as a connect host (an address or localhost)",
     }
 }

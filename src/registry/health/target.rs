@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::HeaderValue;
+use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::model::name::ServiceKey;
 use crate::model::service::{EndpointUrl, Service};
 use crate::registry::document::health_url;
+use crate::registry::source::is_trusted;
 use crate::telemetry::metrics::{EndpointUp, Metrics};
 use crate::upstream::Upstream;
 use crate::upstream::endpoint::Endpoints;
@@ -78,6 +80,12 @@ impl Target {
         self.places.iter().any(|place| place.endpoint.is_pending())
     }
 
+    /// Whether every place can be dialled.
+    #[cfg(test)]
+    pub(super) fn is_usable(&self) -> bool {
+        self.places.iter().all(|place| place.endpoint.is_usable())
+    }
+
     /// One gauge for each place.
     pub(super) fn gauges(&self, metrics: &Metrics) -> Vec<EndpointUp> {
         let gauge = |place: &Place| metrics.endpoint_up(self.id().as_str(), &place.endpoint.label());
@@ -112,10 +120,16 @@ fn places(upstream: &Upstream, endpoints: &Endpoints) -> Vec<Place> {
     elsewhere(service, &url, &origin, &target, endpoints).into_iter().collect()
 }
 
-/// A place that is none of the service's endpoints. The guard of its source holds for it too.
+/// A place that is none of the service's endpoints: as trusted as the source that says so, which need not be the one that
+/// says where the service is.
 fn elsewhere(service: &Service, url: &Url, origin: &EndpointUrl, target: &str, endpoints: &Endpoints) -> Option<Place> {
-    let trusted = service.trusted;
-    let endpoint = endpoints.intern(origin, (!trusted).then_some(&service.allowed_networks));
+    let by = service.provenance.get("health_url").unwrap_or(&service.source);
+    let nowhere: Arc<[IpNet]> = Arc::from([]);
+    let allowed = match service.provenance.get("endpoints") {
+        Some(same) if same == by => &service.allowed_networks,
+        _ => &nowhere,
+    };
+    let endpoint = endpoints.intern(origin, (!is_trusted(by)).then_some(allowed));
     let sni = if origin.tls { url.host_str().unwrap_or_default() } else { "" };
     let host = HeaderValue::from_str(&origin.authority()).ok()?;
     Some(Place { endpoint, host, sni: sni.into(), target: target.into() })

@@ -240,3 +240,6 @@ fn from_record(record: RegistrationRecord) -> Result<Registration, RecordError> 
         expires_at: Time::from_millis(record.expires_at),
     })
 }
+
+#[cfg(test)]
+mod tests;
