@@ -7,13 +7,13 @@
 mod access;
 mod context;
 mod rate;
+mod registration;
 mod task;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
 pub use task::TaskRefusal;
@@ -49,8 +49,8 @@ pub struct Problem {
     pub challenge: Option<&'static str>,
     /// A second word that the contract has for some errors: `code` in the body.
     pub code: Option<&'static str>,
-    /// The rate that was exceeded, with 429.
-    pub exceeded: Option<Box<Exceeded>>,
+    /// Further members of the body that the contract has for a family of errors.
+    pub beside: Box<[(&'static str, Value)]>,
     /// In what form its family tells it.
     pub shape: Shape,
 }
@@ -69,9 +69,17 @@ pub enum Shape {
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let (allow, retry_after, challenge, code, exceeded) = (None, None, None, None, None);
-        Self { status, word, message, allow, retry_after, challenge, code, exceeded, shape: Shape::Plain }
+        Self {
+            status,
+            word,
+            message: message.into(),
+            allow: None,
+            retry_after: None,
+            challenge: None,
+            code: None,
+            beside: Box::default(),
+            shape: Shape::Plain,
+        }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -202,10 +210,8 @@ impl Problem {
         if let Some(code) = self.code {
             body["code"] = code.into();
         }
-        if let Some(exceeded) = &self.exceeded {
-            body["limit"] = exceeded.rate.count.get().into();
-            body["window"] = exceeded.rate.per.as_secs().into();
-            body["retryAfter"] = self.retry_after.into();
+        for (name, value) in &self.beside {
+            body[*name] = value.clone();
         }
         (content_type, body.to_string().into_bytes())
     }
@@ -260,7 +266,7 @@ impl From<&RouteError> for Problem {
         match error {
             RouteError::UnknownHost(_) => Self::new(StatusCode::NOT_FOUND, "unknown_host", message),
             RouteError::UnknownService(_) => Self::new(StatusCode::NOT_FOUND, "unknown_service", message),
-            RouteError::NotAServicePath(_) => Self::not_found(message),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => Self::not_found(message),
             RouteError::Loading => Self {
                 retry_after: Some(LOADING_RETRY_AFTER),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "table_loading", message)
