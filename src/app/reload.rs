@@ -83,6 +83,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.upstream_idle_connections", old.upstream != new.upstream),
         ("limits, trusted_proxies, auth.header, cors", old.proxy != new.proxy),
         ("discovery, gateway.landing_page", old.api != new.api),
+        ("events", old.event != new.event),
         ("log", old.telemetry != new.telemetry),
     ];
     changed.into_iter().filter_map(|(keys, changed)| changed.then_some(keys)).collect()
