@@ -108,7 +108,7 @@ async fn events_that_may_have_become_durable_unseen_are_to_be_read_from_the_log(
     let failing = Arc::new(AtomicBool::new(false));
     let store = open_failing(folder.path(), &failing);
     let heard = Arc::new(Heard::default());
-    store.hand_events_to(Arc::clone(&heard) as Arc<dyn EventSink>);
+    store.hand_events_to(&(Arc::clone(&heard) as Arc<dyn EventSink>));
     store.create_task(new_task("alice", "first"), None).await.unwrap();
     failing.store(true, Ordering::SeqCst);
     assert!(store.create_task(new_task("alice", "unknown"), None).await.is_err());
