@@ -165,7 +165,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let (shared, log_writer) = Shared::new(config)?;
     let embedded = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
     let hub = Arc::new(Hub::new(config.event.queue));
-    embedded.hand_events_to(Arc::clone(&hub) as Arc<dyn EventSink>);
+    embedded.hand_events_to(&(Arc::clone(&hub) as Arc<dyn EventSink>));
     let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();

@@ -198,6 +198,20 @@ fn what_is_written_is_what_the_components_get() {
 }
 
 #[test]
+fn events_have_a_pace_and_a_length() {
+    let event = |text: &str| {
+        let event = parse(text).event;
+        (event.heartbeat.as_secs(), event.queue)
+    };
+    assert_eq!(event(""), (15, 256));
+    assert_eq!(event("events: {heartbeat: 1s, queue: 1}"), (1, 1));
+    assert_eq!(event("events: {heartbeat: 1h, queue: 16384}"), (3600, 16_384));
+    for wrong in ["heartbeat: 999ms", "heartbeat: 2h", "queue: 0", "queue: 16385"] {
+        assert!(Config::parse(&format!("events: {{{wrong}}}"), "c.yaml").is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn links_take_their_port_from_what_serves_them() {
     let link = |text: &str| {
         let route = parse(text).route;
