@@ -10,7 +10,7 @@ mod task;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
@@ -47,8 +47,18 @@ pub struct Problem {
     pub challenge: Option<&'static str>,
     /// A second word that the contract has for some errors: `code` in the body.
     pub code: Option<&'static str>,
-    /// Further members of the body that the contract has for a family of errors.
-    pub beside: Vec<(&'static str, Value)>,
+    /// Whose errors it is among: some have further members in their body.
+    pub family: Family,
+}
+
+/// Errors that have the same members in their body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Those that all have.
+    #[default]
+    Plain,
+    /// `success: false` beside, and with 400 a list `details` (REGISTRY.md §3).
+    Registration,
 }
 
 impl Problem {
@@ -61,7 +71,7 @@ impl Problem {
             retry_after: None,
             challenge: None,
             code: None,
-            beside: Vec::new(),
+            family: Family::Plain,
         }
     }
 
@@ -186,8 +196,11 @@ impl Problem {
         if let Some(code) = self.code {
             body["code"] = code.into();
         }
-        for (name, value) in &self.beside {
-            body[*name] = value.clone();
+        if self.family == Family::Registration {
+            body["success"] = false.into();
+            if self.status == StatusCode::BAD_REQUEST {
+                body["details"] = json!([self.message]);
+            }
         }
         (content_type, body.to_string().into_bytes())
     }

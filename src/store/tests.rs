@@ -5,6 +5,7 @@ mod conformance;
 mod faults;
 mod format;
 mod model;
+mod registration;
 
 use std::path::Path;
 use std::sync::Arc;
