@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
 pub use task::TaskRefusal;
@@ -49,8 +50,8 @@ pub struct Problem {
     pub challenge: Option<&'static str>,
     /// A second word that the contract has for some errors: `code` in the body.
     pub code: Option<&'static str>,
-    /// Further members of the body that the contract has for a family of errors.
-    pub beside: Box<[(&'static str, Value)]>,
+    /// The rate that was exceeded, with 429.
+    pub exceeded: Option<Box<Exceeded>>,
     /// In what form its family tells it.
     pub shape: Shape,
 }
@@ -65,6 +66,8 @@ pub enum Shape {
     Ok,
     /// `{success: false, error: {code, message}, …}`.
     Session,
+    /// `{success: false, error, message, …}`, and with 400 a list `details` (REGISTRY.md §3).
+    Registration,
 }
 
 impl Problem {
@@ -77,7 +80,7 @@ impl Problem {
             retry_after: None,
             challenge: None,
             code: None,
-            beside: Box::default(),
+            exceeded: None,
             shape: Shape::Plain,
         }
     }
@@ -210,8 +213,11 @@ impl Problem {
         if let Some(code) = self.code {
             body["code"] = code.into();
         }
-        for (name, value) in &self.beside {
-            body[*name] = value.clone();
+        if self.shape == Shape::Registration {
+            body["success"] = false.into();
+            if self.status == StatusCode::BAD_REQUEST {
+                body["details"] = json!([self.message]);
+            }
         }
         (content_type, body.to_string().into_bytes())
     }
@@ -219,7 +225,7 @@ impl Problem {
     fn body(&self, status: u16, request_id: &str) -> Value {
         let Self { word, message, .. } = self;
         match self.shape {
-            Shape::Plain => {
+            Shape::Plain | Shape::Registration => {
                 json!({"error": word, "message": message, "status": status, "request_id": request_id})
             }
             Shape::Ok => {

@@ -1,9 +1,8 @@
 //! What is wrong with a request concerning services, and what the registry says to one (CONTRACT.md §5, REGISTRY.md §3).
 
 use http::StatusCode;
-use serde_json::json;
 
-use super::Problem;
+use super::{Problem, Shape};
 use crate::registry::embedded::RegisterError;
 
 impl Problem {
@@ -19,16 +18,10 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "name_taken", message)
     }
 
-    /// The same error to one who registers a service: with `success`, and what is wrong in a list (REGISTRY.md §3).
+    /// The same error to one who registers a service.
     #[must_use]
-    pub fn of_registration(mut self) -> Self {
-        let mut beside = self.beside.into_vec();
-        beside.push(("success", json!(false)));
-        if self.status == StatusCode::BAD_REQUEST {
-            beside.push(("details", json!([self.message])));
-        }
-        self.beside = beside.into();
-        self
+    pub fn of_registration(self) -> Self {
+        Self { shape: Shape::Registration, ..self }
     }
 }
 
@@ -46,7 +39,7 @@ impl From<RegisterError> for Problem {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::store::StoreError;

@@ -189,7 +189,9 @@ impl Inner {
             let answers = target.ask(&self.prober, &self.permits, turn).await;
             service.found.take(&answers);
             self.changed.notify_one();
-            sleep(target.interval().mul_f64(rand::random_range(1.0 - JITTER..=1.0 + JITTER))).await;
+            // Services that appeared together are not asked together for ever.
+            let spread = if turn == 0 { 0.0..=1.0 } else { 1.0 - JITTER..=1.0 + JITTER };
+            sleep(target.interval().mul_f64(rand::random_range(spread))).await;
         }
     }
 }

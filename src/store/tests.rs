@@ -28,6 +28,7 @@ mod format;
 mod kv;
 mod migrate;
 mod model;
+mod registration;
 mod retention;
 mod transfer;
 
