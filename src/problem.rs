@@ -213,6 +213,11 @@ impl Problem {
         if let Some(code) = self.code {
             body["code"] = code.into();
         }
+        if let Some(exceeded) = &self.exceeded {
+            body["limit"] = exceeded.rate.count.get().into();
+            body["window"] = exceeded.rate.per.as_secs().into();
+            body["retryAfter"] = self.retry_after.into();
+        }
         if self.shape == Shape::Registration {
             body["success"] = false.into();
             if self.status == StatusCode::BAD_REQUEST {
