@@ -8,7 +8,7 @@
 //! | `GET files` | 200 `{ok, files, count, next_cursor}` |
 //! | `GET sync-events` | 200 `{ok, events, count, next_cursor}` |
 //!
-//! One bad item of a list is 400 naming its index, and nothing of the list is kept.
+//! All of them are under both prefixes. One bad item of a list is 400 naming its index, and nothing of the list is kept.
 
 mod answer;
 mod body;
@@ -203,6 +203,36 @@ pub(super) async fn sync_events(State(state): State<ApiState>, Caller(caller): C
         next_cursor: page.next.map(query::sync_cursor),
     };
     pages::json(turn, size, answer).await
+}
+
+/// The same as `/api/context/files`.
+#[utoipa::path(get, path = "/api/v1/context/files", operation_id = "list_files_v1", tag = "context",
+    security(("apiKey" = ["context:read"])),
+    params(
+        ("session_id" = Option<String>, Query, pattern = "^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "default: the key's session"),
+        ("active" = Option<String>, Query, pattern = "^(true|false)?$", description = "true: the active set; false: the others; default: both"),
+        ("limit" = Option<u32>, Query, minimum = 0, description = "files at the most; default 50, at the most 1000"),
+        ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{54})?$", description = "next_cursor of the page before"),
+    ),
+    responses((status = 200, body = FileList), (status = 400, description = "`invalid_request`"))
+)]
+pub(super) async fn files_v1(state: State<ApiState>, caller: Caller, request: Request) -> Answer {
+    files(state, caller, request).await
+}
+
+/// The same as `/api/context/sync-events`.
+#[utoipa::path(get, path = "/api/v1/context/sync-events", operation_id = "list_sync_events_v1", tag = "context",
+    security(("apiKey" = ["context:read"])),
+    params(
+        ("session_id" = Option<String>, Query, pattern = "^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "default: the key's session"),
+        ("type" = Option<String>, Query, pattern = "^(sync-report|SESSION_INGEST)?$", description = "of this kind; default: of every kind"),
+        ("limit" = Option<u32>, Query, minimum = 0, description = "events at the most; default 50, at the most 1000"),
+        ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{10})?$", description = "next_cursor of the page before"),
+    ),
+    responses((status = 200, body = SyncEventList), (status = 400, description = "`invalid_request`"))
+)]
+pub(super) async fn sync_events_v1(state: State<ApiState>, caller: Caller, request: Request) -> Answer {
+    sync_events(state, caller, request).await
 }
 
 async fn read(request: Request) -> Result<(Parts, axum::body::Bytes), Problem> {

@@ -23,11 +23,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::commit::{Committer, Shared, Transaction};
+use super::commit::{Committer, Shared, Transaction, unreadable};
 use super::engine::{OpenKv, Opener};
 use super::kv::fjall::FjallKv;
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
+use super::migration::RecordError;
 use super::{Config, Durability, Engine, Store, StoreError, value};
 use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
@@ -36,6 +37,8 @@ use crate::telemetry::metrics::Metrics;
 pub use super::engine::OpenError;
 pub use verify::Report;
 
+/// Looks at a record that is changed again and again meanwhile.
+const LOOKS: usize = 100;
 /// Reads at once. Most of them wait for no disk, and more would take the cores from requests that are only proxied.
 const READERS: usize = 4;
 /// How long a request waits for its turn to read, and for its answer.
@@ -194,6 +197,24 @@ pub(super) fn opens(engine: Engine, durability: Durability) -> OpenKv {
         Engine::Sled => Box::new(move |folder| Ok(Box::new(SledKv::open(folder, durability)?))),
         Engine::Fjall => Box::new(move |folder| Ok(Box::new(FjallKv::open(folder, durability)?))),
     }
+}
+
+/// The value of `key`, of a kind whose records are replaced where they are. The pieces of a long one may be replaced
+/// between two looks, and there is no telling from them; so it is looked at until it is twice the same.
+fn read_replaced(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
+    let mut before = None;
+    for _ in 0..LOOKS {
+        match value::read(key, get, || None) {
+            Ok(Some(value)) if !value::is_one_entry(value.len()) && before.as_ref() != Some(&value) => {
+                before = Some(value);
+            }
+            Ok(value) => return Ok(value),
+            Err(Some(error)) => return Err(error),
+            Err(None) => before = None,
+        }
+    }
+    Err(unreadable(RecordError::Damaged))
 }
 
 /// The engine failed while it was read.

@@ -20,6 +20,8 @@ pub(super) const TRIMMED: &[u8] = b"mtrimmed";
 
 /// The order of lists takes this many bytes at the end of a key.
 pub(super) const ORDER: usize = 24;
+/// The order of lists of files takes this many.
+pub(super) const FILE_ORDER: usize = 41;
 
 /// What everything of this kind and owner begins with.
 pub(super) fn owned(kind: u8, owner: &ChittyId) -> Vec<u8> {
@@ -128,10 +130,18 @@ pub(super) fn files_by_access(owner: &ChittyId, session: &SessionId, active: boo
     with(all_files_by_access(owner, session), &[u8::from(!active)])
 }
 
+/// The active ones first, then the last heard of first.
+pub(super) fn file_order(position: FilePosition) -> [u8; FILE_ORDER] {
+    let mut order = [0; FILE_ORDER];
+    order[0] = u8::from(!position.active);
+    order[1..9].copy_from_slice(&(!position.last_accessed.as_millis()).to_be_bytes());
+    order[9..].copy_from_slice(&position.hash);
+    order
+}
+
 /// The place of a file in the order of lists.
 pub(super) fn file_at(owner: &ChittyId, session: &SessionId, position: FilePosition) -> Vec<u8> {
-    let prefix = files_by_access(owner, session, position.active);
-    with(with(prefix, &(!position.last_accessed.as_millis()).to_be_bytes()), &position.hash)
+    with(all_files_by_access(owner, session), &file_order(position))
 }
 
 /// The same of a file whose URI has this SHA-256.
@@ -140,9 +150,9 @@ pub(super) fn file_by_access(file: &ContextFile, hash: [u8; 32]) -> Vec<u8> {
     file_at(&file.chitty_id, &file.session_id, position)
 }
 
-/// The inverse of [`file_at`], from the end of a key.
+/// The inverse of [`file_order`], from the end of a key.
 pub(super) fn file_position(key: &[u8]) -> Option<FilePosition> {
-    let [active, rest @ ..] = key.last_chunk::<41>()?;
+    let [active, rest @ ..] = key.last_chunk::<FILE_ORDER>()?;
     let (time, hash) = rest.split_at(8);
     Some(FilePosition {
         active: *active == 0,

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::context::FilePosition;
 use super::embedded::api_key::decode_key;
 use super::embedded::task::{decode_task, to_record};
 use super::key;
@@ -18,6 +19,7 @@ use super::migration::m0002_identity_and_registry::{ProjectRecord, RegistrationR
 use super::migration::{RecordError, decode, encode};
 use crate::model::id::{ChittyId, KeyId, SessionId};
 use crate::model::task::Task;
+use crate::model::time::Time;
 
 /// The kinds of records; index entries and places are not among them, for they follow from tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -197,6 +199,26 @@ impl Record {
             Self::Project(project) => {
                 [owned(kind, &project.chitty_id)?, Sha256::digest(project.key.as_bytes()).to_vec()].concat()
             }
+        })
+    }
+
+    /// The index entries that follow from it.
+    ///
+    /// # Errors
+    /// [`RecordError::Damaged`] when an id in it is none.
+    pub(super) fn indexes(&self) -> Result<Vec<Vec<u8>>, RecordError> {
+        Ok(match self {
+            Self::Task(task) => key::indexes(task),
+            Self::ContextFile(file) => {
+                let position = FilePosition {
+                    active: file.active,
+                    last_accessed: Time::from_millis(file.last_accessed),
+                    hash: Sha256::digest(file.uri.as_bytes()).into(),
+                };
+                let prefix = in_session(second::FILE_BY_ACCESS, &file.chitty_id, &file.session_id)?;
+                vec![[prefix, key::file_order(position).to_vec()].concat()]
+            }
+            _ => Vec::new(),
         })
     }
 

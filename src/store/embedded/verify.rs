@@ -1,5 +1,5 @@
-//! Whether everything in the store agrees: every record can be read and is where it belongs, every task has its place and
-//! its index entries, and every place and index entry has its task.
+//! Whether everything in the store agrees: every record can be read and is where it belongs, every task has its place,
+//! tasks and files have their index entries, and every place and index entry has what it is of.
 //!
 //! The store is read in steps, so that it can be written meanwhile. What looks wrong may then only have been in motion:
 //! it is a suspect, and becomes a finding when it is looked at again while nothing moves.
@@ -14,7 +14,7 @@ use crate::store::commit::Transaction;
 use crate::store::kv::{Direction, Kv, KvError};
 use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{CommitRecord, FormatRecord, TaskPlaceRecord, kind};
-use crate::store::migration::m0002_identity_and_registry::TrimmedRecord;
+use crate::store::migration::m0002_identity_and_registry::{TrimmedRecord, kind as later};
 use crate::store::record::{Kind, Record};
 use crate::store::{StoreError, TaskPosition, key, value};
 
@@ -23,9 +23,9 @@ const MAX_FINDINGS: usize = 100;
 /// More suspects are only counted.
 const MAX_SUSPECTS: usize = 1000;
 
-/// The kinds whose entries follow from tasks and have no value.
-pub(in crate::store) const INDEXES: [u8; 4] =
-    [kind::TASK_BY_STATUS, kind::TASK_BY_PRIORITY, kind::TASK_BY_PARENT, kind::TASK_BY_SERVICE];
+/// The kinds whose entries follow from records and have no value.
+pub(in crate::store) const INDEXES: [u8; 5] =
+    [kind::TASK_BY_STATUS, kind::TASK_BY_PRIORITY, kind::TASK_BY_PARENT, kind::TASK_BY_SERVICE, later::FILE_BY_ACCESS];
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,14 +195,16 @@ fn check<E>(key: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>
         return Ok((!readable).then(|| format!("{} cannot be read", shown(key))));
     }
     if INDEXES.contains(&kind) {
-        let task = match task_of_index(key) {
-            Some(at) => task_at(&at, &mut get)?,
+        let record = match record_of_index(key) {
+            Some(at) => record_at(&at, &mut get)?,
             None => None,
         };
-        let fits = task.is_some_and(|task| key::indexes(&task).iter().any(|index| index == key));
+        let indexes = record.and_then(|record| record.indexes().ok()).unwrap_or_default();
+        let fits = indexes.iter().any(|index| index == key);
         // It may have gone since it was seen.
         let gone = !fits && get(key)?.is_none();
-        return Ok((!fits && !gone).then(|| format!("the index entry {} has no task", shown(key))));
+        let what = if kind == later::FILE_BY_ACCESS { "file" } else { "task" };
+        return Ok((!fits && !gone).then(|| format!("the index entry {} has no {what}", shown(key))));
     }
     let value = match read(key, &mut get)? {
         Value::Gone => return Ok(None),
@@ -214,7 +216,7 @@ fn check<E>(key: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>
     };
     if kind == kind::TASK_PLACE {
         let leads = match decode::<TaskPlaceRecord>(&value).ok().and_then(|place| key_of_place(key, &place)) {
-            Some(at) => task_at(&at, &mut get)?.is_some(),
+            Some(at) => record_at(&at, &mut get)?.is_some(),
             None => false,
         };
         let finding = || format!("the place {} has no task", shown(key));
@@ -222,7 +224,10 @@ fn check<E>(key: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>
     }
     match Record::read(key, &value) {
         Ok(Record::Task(task)) => check_task(&task, &mut get),
-        Ok(_) => Ok(None),
+        Ok(record) => {
+            let indexes = record.indexes().unwrap_or_default();
+            lacking(&indexes, &mut get, || format!("{} {}", record.kind(), shown(key)))
+        }
         Err(_) if is_continuation(key, &mut get)? => Ok(None),
         Err(error) => {
             let known = if Kind::of(kind).is_some() { "" } else { ", and is of no known kind" };
@@ -242,9 +247,18 @@ fn check_task<E>(task: &Task, get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u
     if !leads_here {
         return Ok(Some(format!("task {} lacks {}", task.task_id, shown(&at))));
     }
-    for index in key::indexes(task) {
-        if get(&index)?.is_none() {
-            return Ok(Some(format!("task {} lacks {}", task.task_id, shown(&index))));
+    lacking(&key::indexes(task), get, || format!("task {}", task.task_id))
+}
+
+/// That `what` lacks one of its index entries.
+fn lacking<E>(
+    indexes: &[Vec<u8>],
+    get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
+    what: impl Fn() -> String,
+) -> Result<Option<String>, E> {
+    for index in indexes {
+        if get(index)?.is_none() {
+            return Ok(Some(format!("{} lacks {}", what(), shown(index))));
         }
     }
     Ok(None)
@@ -265,12 +279,9 @@ fn read<E>(key: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>
     }
 }
 
-fn task_at<E>(at: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<Task>, E> {
+fn record_at<E>(at: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<Record>, E> {
     let Value::Whole(value) = read(at, get)? else { return Ok(None) };
-    Ok(match Record::read(at, &value) {
-        Ok(Record::Task(task)) => Some(*task),
-        _ => None,
-    })
+    Ok(Record::read(at, &value).ok())
 }
 
 /// Whether what is under `key` belongs to the value of the key before its last byte.
@@ -279,12 +290,16 @@ fn is_continuation<E>(key: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<V
     Ok(number > 0 && get(of)?.is_some_and(|entry| value::continuations(&entry) >= number))
 }
 
-/// Where the task of an index entry is: it has the same order in the same session.
-pub(in crate::store) fn task_of_index(key: &[u8]) -> Option<Vec<u8>> {
+/// Where the record of an index entry is, in the same session: a task has the same order, a file's order ends in its key.
+pub(in crate::store) fn record_of_index(key: &[u8]) -> Option<Vec<u8>> {
+    let (of, length) = match *key.first()? {
+        later::FILE_BY_ACCESS => (kind::CONTEXT_FILE, 32),
+        _ => (kind::TASK, key::ORDER),
+    };
     let mut zeros = key.iter().enumerate().skip(1).filter(|(_, byte)| **byte == 0);
     let (end, _) = zeros.nth(1)?;
-    let order = key.len().checked_sub(key::ORDER).filter(|order| *order > end)?;
-    Some([&[kind::TASK], &key[1..=end], &key[order..]].concat())
+    let order = key.len().checked_sub(length).filter(|order| *order > end)?;
+    Some([&[of], &key[1..=end], &key[order..]].concat())
 }
 
 /// Where the task of a place is.

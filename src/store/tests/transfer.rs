@@ -69,7 +69,7 @@ pub(super) async fn exported(store: &Embedded) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn import_text(folder: &Path, text: &str) -> Result<Imported, ImportError> {
+pub(super) fn import_text(folder: &Path, text: &str) -> Result<Imported, ImportError> {
     import(&config(Engine::Sled, folder), &mut text.as_bytes(), "x.jsonl")
 }
 

@@ -111,8 +111,8 @@ impl<'a> Builder<'a> {
             for (key, entry) in value::entries(&place, &value).ok_or(BuildError::TooLong)? {
                 self.put(key, entry);
             }
-            key::indexes(task).into_iter().for_each(|index| self.put(index, Vec::new()));
         }
+        record.indexes()?.into_iter().for_each(|index| self.put(index, Vec::new()));
         self.number = self.number.max(record.number().unwrap_or(0));
         *self.counts.entry(record.kind()).or_default() += 1;
         if self.bytes >= BATCH_BYTES || self.batch.len() >= BATCH_ENTRIES { self.flush() } else { Ok(()) }
@@ -134,8 +134,8 @@ impl<'a> Builder<'a> {
             value::entries(&key, &record.value()?).into_iter().flatten().map(|(key, _)| key).collect();
         if let Record::Task(task) = record {
             keys.push(key::task_place(&task.chitty_id, task.task_id));
-            keys.extend(key::indexes(task));
         }
+        keys.extend(record.indexes()?);
         for key in keys {
             self.entries -= 1;
             self.batch.insert(key, None);

@@ -213,5 +213,6 @@ pub(in crate::store) fn merge(
 
 fn insert(transaction: &mut Transaction<'_>, record: &Record) -> Result<(), StoreError> {
     let key = record.key().map_err(unreadable)?;
-    transaction.insert_value(&key, &record.value().map_err(unreadable)?)
+    transaction.insert_value(&key, &record.value().map_err(unreadable)?)?;
+    record.indexes().map_err(unreadable)?.into_iter().try_for_each(|index| transaction.insert_index(index))
 }

@@ -5,7 +5,7 @@ use crate::model::task::{Priority, Status, Task};
 use crate::model::time::Time;
 use crate::store::commit::unreadable;
 use crate::store::context::{FileQuery, Overview, Place};
-use crate::store::embedded::{list, read_value};
+use crate::store::embedded::{list, read_replaced};
 use crate::store::kv::Kv;
 use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::SessionRecord;
@@ -21,8 +21,10 @@ pub(super) fn of(kv: &dyn Kv, place: &Place, limit: usize) -> Result<Overview, S
     let query = FileQuery { place: place.clone(), active: Some(true), after: None, limit };
     let files = read::files(kv, &query)?.files;
     let tasks = open_tasks(kv, place, limit)?;
-    let session = read_value(kv, &key::session(&place.chitty_id, &place.session_id))?;
+    let session = read_replaced(kv, &key::session(&place.chitty_id, &place.session_id))?;
     let session = session.map(|record| decode::<SessionRecord>(&record)).transpose().map_err(unreadable)?;
+    // One whose time is over does not exist.
+    let session = session.filter(|session| session.expires > Time::now().as_millis());
     let last_task = list::list(kv, &query_of(place, None, None, 1))?.tasks.into_iter().next();
     let times = [
         files.first().map(|file| file.last_accessed),

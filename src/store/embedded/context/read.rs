@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use super::record;
 use crate::store::commit::unreadable;
 use crate::store::context::{FilePage, FileQuery, SyncPage, SyncQuery};
-use crate::store::embedded::{read_value, unreachable_engine};
+use crate::store::embedded::{read_replaced, read_value, unreachable_engine};
 use crate::store::kv::{Direction, Kv};
 use crate::store::migration::{RecordError, decode};
 use crate::store::{StoreError, key};
@@ -14,6 +14,8 @@ use crate::store::{StoreError, key};
 const PAGE_BYTES: usize = 1 << 20;
 /// Keys that are looked at for one page of a kind that few have, at the most: the page may then be short, not the end.
 const LOOKED_AT: usize = 10_000;
+/// Bytes of records that are read for one page, at the most, with the same consequence.
+const READ_BYTES: usize = 8 << 20;
 
 /// Files of a session.
 pub(super) fn files(kv: &dyn Kv, query: &FileQuery) -> Result<FilePage, StoreError> {
@@ -36,20 +38,25 @@ pub(super) fn files(kv: &dyn Kv, query: &FileQuery) -> Result<FilePage, StoreErr
         ControlFlow::Continue(())
     })
     .map_err(|error| unreachable_engine(&error))?;
+    let more = positions.len() > query.limit;
+    let mut last = None;
     for position in positions {
         let position = position.ok_or_else(|| unreadable(RecordError::Damaged))?;
         if page.files.len() == query.limit || page.bytes >= PAGE_BYTES {
-            page.next = page.files.last().map(crate::model::file::ContextFile::position);
-            break;
+            page.next = last;
+            return Ok(page);
         }
+        last = Some(position);
         // It may have been heard of again since its key was read; then it stands somewhere else in the list by now.
-        let Some(value) = read_value(kv, &key::context_file(owner, session, &position.hash))? else { continue };
+        let Some(value) = read_replaced(kv, &key::context_file(owner, session, &position.hash))? else { continue };
         let file = decode(&value).and_then(record::to_file).map_err(unreadable)?;
         if file.position() == position {
             page.bytes += value.len();
             page.files.push(file);
         }
     }
+    // Some have moved meanwhile, so the page is short, and not the last.
+    page.next = last.filter(|_| more);
     Ok(page)
 }
 
@@ -63,31 +70,35 @@ pub(super) fn sync_events(kv: &dyn Kv, query: &SyncQuery) -> Result<SyncPage, St
     };
     let range = (Bound::Included(prefix.as_slice()), end.as_ref().map(Vec::as_slice));
     let mut numbers = Vec::new();
-    kv.range(range, Direction::Backward, &mut |at, _| {
+    let (mut seen, mut more) = (0, false);
+    kv.range(range, Direction::Backward, &mut |at, entry| {
+        seen += entry.len();
         // The pieces of long values stand behind their first.
         if let Some(number) = at.strip_prefix(&*prefix).and_then(|number| <[u8; 8]>::try_from(number).ok()) {
             numbers.push(u64::from_be_bytes(number));
         }
         let wanted = if query.kind.is_some() { LOOKED_AT } else { query.limit + 1 };
-        if numbers.len() >= wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        more = numbers.len() >= wanted || (seen >= READ_BYTES && !numbers.is_empty());
+        if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .map_err(|error| unreachable_engine(&error))?;
     let mut page = SyncPage::default();
     let mut last = None;
-    let all = numbers.len();
+    let mut read = 0;
     for number in numbers {
-        if page.events.len() == query.limit || page.bytes >= PAGE_BYTES {
+        if page.events.len() == query.limit || page.bytes >= PAGE_BYTES || read >= READ_BYTES {
             page.next = last;
             return Ok(page);
         }
         last = Some(number);
         let Some(value) = read_value(kv, &key::sync_event(owner, session, number))? else { continue };
+        read += value.len();
         let event = decode(&value).and_then(|event| record::to_sync(event, number)).map_err(unreadable)?;
         if query.kind.is_none_or(|kind| kind == event.kind) {
             page.bytes += value.len();
             page.events.push(event);
         }
     }
-    page.next = last.filter(|_| all >= LOOKED_AT);
+    page.next = last.filter(|_| more);
     Ok(page)
 }
