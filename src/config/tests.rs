@@ -157,7 +157,7 @@ fn what_is_written_is_what_the_components_get() {
     let expected = store::Config {
         path: "/var/lib/cc".into(),
         durability: store::Durability::ProcessCrash,
-        engine: store::Engine::Sled,
+        engine: store::Engine::Fjall,
     };
     assert_eq!(config.store, expected);
     assert_eq!(config.upstream.idle_connections, NonZeroUsize::new(1000));
