@@ -161,8 +161,8 @@ fn what_is_written_is_what_the_components_get() {
     let expected = store::Config {
         path: "/var/lib/cc".into(),
         durability: store::Durability::ProcessCrash,
+        engine: store::Engine::Fjall,
         retention: store::Retention::default(),
-        engine: store::Engine::Sled,
     };
     assert_eq!(config.store, expected);
     assert_eq!(config.upstream.idle_connections, NonZeroUsize::new(1000));
