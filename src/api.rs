@@ -19,13 +19,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use http::HeaderName;
 use jiff::Timestamp;
 use tower::Layer;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::authenticator::Authenticator;
 use crate::route;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -77,8 +77,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Durable data.
     pub store: Arc<dyn Store>,
-    /// The header that holds a caller's key.
-    pub auth_header: HeaderName,
+    /// Who is calling.
+    pub auth: Arc<Authenticator>,
 }
 
 /// What the handlers share.
@@ -89,7 +89,7 @@ pub struct ApiState {
     degraded: Degraded,
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
-    auth_header: HeaderName,
+    auth: Arc<Authenticator>,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -105,14 +105,14 @@ impl ApiState {
         let described = described();
         Self {
             access: Arc::new(Access::of(&described)),
-            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
+            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, parts.auth.header())),
             pages: Arc::new(Pages::new()),
             discovery: parts.discovery,
             landing_page: parts.landing_page,
             degraded: parts.degraded,
             metrics: parts.metrics,
             store: parts.store,
-            auth_header: parts.auth_header,
+            auth: parts.auth,
         }
     }
 }

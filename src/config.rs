@@ -6,6 +6,7 @@
 //! ignoring them would weaken protection.
 
 mod admission;
+mod auth;
 mod discovery;
 mod error;
 mod gateway;
@@ -52,6 +53,8 @@ pub struct Config {
     pub upstream: upstream::Config,
     /// The sources of services, and the static services.
     pub registry: registry::Config,
+    /// What lets callers in.
+    pub auth: crate::auth::Config,
     /// Limits, trusted proxies, cross-origin answers.
     pub proxy: proxy::Config,
     /// What the discovery document says beside the services.
@@ -110,10 +113,12 @@ impl Config {
         let store = process::read_store(&root.section("store"), surroundings);
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
+        let auth_section = root.section("auth");
         let config = Self {
             daemon: process::read(&server, &root.section("admin"), &store, &listeners, surroundings),
             upstream: process::read_upstream(&server),
-            registry: sources::read(&root, &store, &gateway),
+            registry: sources::read(&root, &store, &gateway, auth_section.value("jwt").is_some()),
+            auth: auth::read(&auth_section),
             proxy: admission::read(&root, &gateway.route.domain),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
             telemetry: log::read(&root.section("log")),
@@ -123,7 +128,7 @@ impl Config {
             warnings: Vec::new(),
         };
         later::read(&root);
-        drop((server, root));
+        drop((server, auth_section, root));
         match document.into_findings() {
             (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),
             (mistakes, _) => Err(ConfigError::Mistakes(mistakes)),

@@ -3,25 +3,31 @@
 //! What an operation needs is read from the document that describes it, so what is documented is what is enforced: an
 //! operation without `security` is public, one with `security(("apiKey" = ["context:read"]))` needs that scope. Under
 //! `/api` everything else needs a key too, so that without one nobody learns what is there.
+//!
+//! An operation with `security(("apiKey" = [...]), ("cfAccess" = []))` is open, beside that, to a request without a key
+//! that has the pair of `auth.cf_access`. Its handler then finds the extension [`Trusted`] and no `Caller`, and learns
+//! from the body whom the request speaks for.
 
 use std::collections::HashMap;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
 
 use super::ApiState;
-use crate::auth::{Principal, key};
+use crate::auth::authenticator::{Authenticator, names_another};
+use crate::auth::cf_access::{Pair, Trusted};
+use crate::auth::{AuthError, Principal};
 use crate::model::key::Scope;
 use crate::problem::Problem;
 
 /// The name of the scheme that handlers declare.
 pub(super) const SCHEME: &str = "apiKey";
-/// Where a client may say whom it speaks for (CONTRACT.md §6).
-const CHITTY_ID: HeaderName = HeaderName::from_static("x-chittyid");
+/// The name of the scheme of those that take the pair of `auth.cf_access`, too.
+pub(super) const PAIR_SCHEME: &str = "cfAccess";
 
 /// What an operation asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +42,26 @@ pub(super) enum Need {
 
 /// What each operation needs, by its path as it is routed.
 #[derive(Debug)]
-pub(super) struct Access(HashMap<String, Vec<(Method, Need)>>);
+pub(super) struct Access {
+    needs: HashMap<String, Vec<(Method, Need)>>,
+    /// Those that take the pair, too.
+    paired: Vec<(Method, String)>,
+}
 
 impl Access {
     /// Reads it from the description of the endpoints.
     pub(super) fn of(document: &OpenApi) -> Self {
         let needs = |item: &PathItem| operations(item).map(|(method, found)| (method, need_of(found))).collect();
-        Self(document.paths.paths.iter().map(|(path, item)| (path.clone(), needs(item))).collect())
+        let all = || document.paths.paths.iter();
+        let paired = all().flat_map(|(path, item)| {
+            let paired = operations(item).filter(|(_, found)| takes_pair(found));
+            paired.map(|(method, _)| (method, path.clone()))
+        });
+        Self { needs: all().map(|(path, item)| (path.clone(), needs(item))).collect(), paired: paired.collect() }
+    }
+
+    fn takes_pair(&self, matched: Option<&str>, method: &Method) -> bool {
+        self.paired.iter().any(|(own, path)| own == method && Some(path.as_str()) == matched)
     }
 
     /// What a request needs. `matched` is the path of the route that it reaches, if there is one.
@@ -52,7 +71,7 @@ impl Access {
             return if under_api { Need::Key } else { Need::Nothing };
         };
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let needs = self.0.get(matched).map(Vec::as_slice).unwrap_or_default();
+        let needs = self.needs.get(matched).map(Vec::as_slice).unwrap_or_default();
         let public = || !needs.is_empty() && needs.iter().all(|(_, need)| *need == Need::Nothing);
         match needs.iter().find(|(own, _)| own == method) {
             Some((_, need)) => *need,
@@ -78,34 +97,52 @@ pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Oper
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
-/// A word that is no scope is one that only an admin has.
+/// A word that is no scope is one that only an admin has. The pair is beside a key, never in its place.
 fn need_of(operation: &Operation) -> Need {
-    let Some(requirement) = operation.security.iter().flatten().next() else { return Need::Nothing };
-    match scopes_of(requirement).first() {
-        Some(word) => Need::Scope(word.parse().unwrap_or(Scope::Admin)),
-        None => Need::Key,
+    let mut requirements = operation.security.iter().flatten();
+    if operation.security.as_ref().is_none_or(Vec::is_empty) {
+        return Need::Nothing;
+    }
+    match requirements.find_map(|requirement| scopes_of(requirement)).as_deref() {
+        Some([word, ..]) => Need::Scope(word.parse().unwrap_or(Scope::Admin)),
+        Some([]) => Need::Key,
+        None => Need::Scope(Scope::Admin),
     }
 }
 
-/// The scopes of a requirement, which the library shows only serialised.
-pub(super) fn scopes_of(requirement: &SecurityRequirement) -> Vec<String> {
-    let requirement = serde_json::to_value(requirement).unwrap_or_default();
-    serde_json::from_value(requirement[SCHEME].clone()).unwrap_or_default()
+fn takes_pair(operation: &Operation) -> bool {
+    let named = |requirement: &SecurityRequirement| of_scheme(requirement, PAIR_SCHEME).is_some();
+    operation.security.iter().flatten().any(named)
 }
 
-/// Lets a request through to its handler, with its [`Principal`], or answers in its place.
+/// The scopes of a requirement; `None` where it is not about keys.
+pub(super) fn scopes_of(requirement: &SecurityRequirement) -> Option<Vec<String>> {
+    of_scheme(requirement, SCHEME)
+}
+
+/// What a requirement says of one scheme, which the library shows only serialised.
+fn of_scheme(requirement: &SecurityRequirement, scheme: &str) -> Option<Vec<String>> {
+    let requirement = serde_json::to_value(requirement).unwrap_or_default();
+    serde_json::from_value(requirement.get(scheme)?.clone()).ok()
+}
+
+/// Lets a request through to its handler, with its [`Principal`] or as [`Trusted`], or answers in its place.
 pub(super) async fn check(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
-    let matched = request.extensions().get::<MatchedPath>();
-    let need = state.access.need(matched.map(MatchedPath::as_str), request.uri().path(), request.method());
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let need = state.access.need(matched, request.uri().path(), request.method());
     let scope = match need {
         Need::Nothing => return next.run(request).await,
         Need::Key => None,
         Need::Scope(scope) => Some(scope),
     };
-    match admit(&state, request.headers(), scope).await {
+    let pair = Pair::is_in(request.headers()) && state.access.takes_pair(matched, request.method());
+    match admit(&state.auth, request.headers(), scope, pair).await {
         Err(problem) => problem.into_response(),
-        Ok(principal) => {
-            request.extensions_mut().insert(principal);
+        Ok(sender) => {
+            match sender {
+                Sender::Caller(principal) => drop(request.extensions_mut().insert(principal)),
+                Sender::Trusted => drop(request.extensions_mut().insert(Trusted)),
+            }
             let mut response = next.run(request).await;
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
@@ -113,24 +150,39 @@ pub(super) async fn check(State(state): State<ApiState>, mut request: Request, n
     }
 }
 
-async fn admit(state: &ApiState, headers: &HeaderMap, scope: Option<Scope>) -> Result<Principal, Problem> {
-    let caller = key::authenticate(&*state.store, headers, &state.auth_header)
-        .await
-        .map_err(|error| Problem::unauthenticated(&error, &state.auth_header))?;
-    let mut stated = headers.get_all(CHITTY_ID).iter().filter(|stated| !stated.is_empty());
-    if stated.any(|stated| stated.as_bytes() != caller.chitty_id.as_str().as_bytes()) {
+/// Who is let in.
+#[derive(Debug)]
+enum Sender {
+    Caller(Principal),
+    Trusted,
+}
+
+/// `pair`: whether a pair, if it is the right one, will do in place of a key.
+async fn admit(auth: &Authenticator, headers: &HeaderMap, scope: Option<Scope>, pair: bool) -> Result<Sender, Problem> {
+    let caller = match auth.authenticate(headers).await {
+        Ok(caller) => caller,
+        Err(AuthError::Missing) if pair && auth.has_pair(headers) => return Ok(Sender::Trusted),
+        Err(error) => return Err(Problem::unauthenticated(&error, auth.header())),
+    };
+    if names_another(headers, &caller) {
         return Err(Problem::another_chitty_id("the header X-ChittyID", &caller));
     }
     match scope {
         Some(scope) if !caller.has(scope) => Err(Problem::lacks_scope(&caller, scope)),
-        _ => Ok(caller),
+        _ => Ok(Sender::Caller(caller)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::api::described;
+    use crate::auth::cf_access::CfAccessConfig;
+    use crate::store::embedded::Embedded;
+    use crate::store::{self, Store as _};
+    use crate::telemetry::metrics::Metrics;
 
     fn access() -> Access {
         Access::of(&described())
@@ -140,7 +192,7 @@ mod tests {
     fn exactly_these_operations_are_public() {
         let access = access();
         let mut public: Vec<String> = Vec::new();
-        for (path, needs) in &access.0 {
+        for (path, needs) in &access.needs {
             let open = needs.iter().filter(|(_, need)| *need == Need::Nothing);
             public.extend(open.map(|(method, _)| format!("{method} {path}")));
         }
@@ -156,6 +208,72 @@ mod tests {
             "GET /openapi.json",
         ];
         assert_eq!(public, expected);
+    }
+
+    #[test]
+    fn an_operation_may_take_the_pair_beside_a_key_and_never_in_its_place() {
+        let document = |security: serde_json::Value| -> OpenApi {
+            let post = serde_json::json!({"responses": {}, "security": security});
+            serde_json::from_value(serde_json::json!({
+                "openapi": "3.1.0", "info": {"title": "", "version": ""}, "paths": {"/p": {"post": post}},
+            }))
+            .unwrap()
+        };
+        for (security, need, paired) in [
+            (serde_json::json!([{"apiKey": ["context:write"]}]), Need::Scope(Scope::ContextWrite), false),
+            (serde_json::json!([{"apiKey": ["admin"]}, {"cfAccess": []}]), Need::Scope(Scope::Admin), true),
+            (serde_json::json!([{"cfAccess": []}, {"apiKey": []}]), Need::Key, true),
+            (serde_json::json!([{"cfAccess": []}]), Need::Scope(Scope::Admin), true),
+            (serde_json::json!([{"other": []}]), Need::Scope(Scope::Admin), false),
+            (serde_json::json!([]), Need::Nothing, false),
+        ] {
+            let access = Access::of(&document(security.clone()));
+            assert_eq!(access.need(Some("/p"), "/p", &Method::POST), need, "{security}");
+            for (path, method, taken) in
+                [("/p", Method::POST, paired), ("/p", Method::GET, false), ("/q", Method::POST, false)]
+            {
+                assert_eq!(access.takes_pair(Some(path), &method), taken, "{security} {method} {path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_pair_lets_in_whom_no_key_comes_with_and_only_where_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "s3cret\n").unwrap();
+        let config = crate::auth::Config {
+            header: http::HeaderName::from_static("x-key"),
+            jwt: None,
+            cf_access: Some(CfAccessConfig { client_id: "id".to_owned(), client_secret_file: secret }),
+        };
+        let stored = store::Config { path: folder.path().join("data"), durability: store::Durability::ProcessCrash };
+        let stored = Arc::new(Embedded::open(&stored, Arc::new(Metrics::new().unwrap())).unwrap());
+        let auth = Authenticator::new(&config, Arc::<Embedded>::clone(&stored)).unwrap();
+        let scope = Some(Scope::ContextWrite);
+        let (id, right, wrong) =
+            (("cf-access-client-id", "id"), ("cf-access-client-secret", "s3cret"), ("cf-access-client-secret", "no"));
+        for (headers, pair, expected) in [
+            (&[id, right][..], true, "trusted"),
+            (&[id, right], false, "Missing API key"),
+            (&[id, wrong], true, "Missing API key"),
+            (&[id], true, "Missing API key"),
+            (&[id, right, ("x-key", "wrong")], true, "Invalid API key"),
+            (&[id, right, ("authorization", "Bearer wrong")], true, "Invalid API key"),
+            (&[id, right, ("authorization", "Basic eDp5")], true, "trusted"),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            let found = match admit(&auth, &map, scope, pair).await {
+                Ok(Sender::Trusted) => "trusted",
+                Ok(Sender::Caller(_)) => "a caller",
+                Err(problem) => problem.word,
+            };
+            assert_eq!(found, expected, "{headers:?}");
+        }
+        stored.close().await;
     }
 
     #[test]
@@ -179,7 +297,7 @@ mod tests {
         for (path, item) in &described().paths.paths {
             for (method, operation) in operations(item) {
                 for requirement in operation.security.iter().flatten() {
-                    let scopes = scopes_of(requirement);
+                    let scopes = scopes_of(requirement).unwrap_or_default();
                     assert!(scopes.len() <= 1, "{method} {path}");
                     assert!(scopes.iter().all(|scope| scope.parse::<Scope>().is_ok()), "{method} {path}: {scopes:?}");
                 }

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Shared, StartError};
 use crate::api::admin::{AdminState, metrics_router, socket_router};
+use crate::auth::authenticator::Authenticator;
 use crate::daemon::{self, Lifecycle, notify};
 use crate::registry::report::{RoutesReport, rejected_of};
 use crate::route::explain::explain;
@@ -43,8 +44,9 @@ pub(super) async fn serve_admin(
     config: &daemon::Config,
     shared: &Shared,
     store: &Arc<dyn Store>,
+    auth: &Arc<Authenticator>,
 ) -> Result<SocketFile, StartError> {
-    let state = admin_state(shared, store);
+    let state = admin_state(shared, store, auth);
     if let Some(address) = config.metrics {
         let failed = |source| StartError::AdminAddress { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -110,14 +112,14 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
 }
 
-fn admin_state(shared: &Shared, store: &Arc<dyn Store>) -> AdminState {
+fn admin_state(shared: &Shared, store: &Arc<dyn Store>, auth: &Arc<Authenticator>) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
     let shared_by_routes = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
     let shared_by_explain = shared_by_routes.clone();
     AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
-        degraded: shared.degraded(store),
+        degraded: shared.degraded(store, auth),
         store: Arc::clone(store),
         routes: Arc::new(move || {
             let (registry, publisher) = &shared_by_routes;

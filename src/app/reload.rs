@@ -81,7 +81,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("listeners", old.listeners != new.listeners),
         ("domain, gateway", old.route != new.route),
         ("server.upstream_idle_connections", old.upstream != new.upstream),
-        ("limits, trusted_proxies, auth.header, cors", old.proxy != new.proxy),
+        ("limits, trusted_proxies, cors", old.proxy != new.proxy),
+        ("auth", old.auth != new.auth),
         ("discovery, gateway.landing_page", old.api != new.api),
         ("log", old.telemetry != new.telemetry),
     ];
