@@ -27,13 +27,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use http::HeaderName;
 use jiff::Timestamp;
 use tower::Layer;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::authenticator::Authenticator;
 use crate::auth::rate::RateLimits;
 use crate::event::{self as hub, Hub};
 use crate::registry::Registry;
@@ -92,8 +92,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Durable data.
     pub store: Arc<dyn Store>,
-    /// The header that holds a caller's key.
-    pub auth_header: HeaderName,
+    /// Who is calling.
+    pub auth: Arc<Authenticator>,
     /// How often callers may ask.
     pub rate_limits: RateLimits,
     /// `events`.
@@ -118,7 +118,7 @@ pub struct ApiState {
     degraded: Degraded,
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
-    auth_header: HeaderName,
+    auth: Arc<Authenticator>,
     rate_limits: Arc<RateLimits>,
     events: Events,
     listing: Arc<registry::Listing>,
@@ -141,7 +141,7 @@ impl ApiState {
         let described = described();
         Self {
             access: Arc::new(Access::of(&described)),
-            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
+            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, parts.auth.header())),
             pages: Arc::new(Pages::new()),
             events: Events::new(parts.hub, parts.events, &parts.metrics),
             discovery: parts.discovery,
@@ -154,7 +154,7 @@ impl ApiState {
             routes: parts.routes,
             health: parts.health,
             store: parts.store,
-            auth_header: parts.auth_header,
+            auth: parts.auth,
             rate_limits: Arc::new(parts.rate_limits),
         }
     }

@@ -16,13 +16,14 @@ mod query;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use super::extract::{Caller, whole};
 use super::{ApiState, pages};
 use crate::auth::Principal;
+use crate::auth::cf_access::Trusted;
 use crate::problem::Problem;
 use answer::{FileList, FilesReported, FilesSet, SessionTakenIn, SyncEventList};
 use body::{ReportSync, SetActiveFiles, SyncSession};
@@ -127,12 +128,13 @@ pub(super) async fn report_v1(state: State<ApiState>, caller: Caller, request: R
 )]
 pub(super) async fn sync(State(state): State<ApiState>, Caller(caller): Caller, request: Request) -> Answer {
     let (_, body) = read(request).await.map_err(body::as_sync)?;
-    take_in(&state, &body, &caller).await
+    take_in(&state, &body, Some(&caller)).await
 }
 
-/// The same as `/api/context/sync`.
+/// The same as `/api/context/sync`; without a key also for a service with the pair of `auth.cf_access`, which then says in
+/// `chitty_id` whose session it is.
 #[utoipa::path(post, path = "/api/v1/context/sync", operation_id = "sync_session_v1", tag = "context",
-    security(("apiKey" = ["context:write"])),
+    security(("apiKey" = ["context:write"]), ("cfAccess" = [])),
     request_body = SyncSession,
     responses(
         (status = 200, body = SessionTakenIn),
@@ -142,16 +144,26 @@ pub(super) async fn sync(State(state): State<ApiState>, Caller(caller): Caller, 
         (status = 415, description = "`unsupported_media_type`"),
     )
 )]
-pub(super) async fn sync_v1(state: State<ApiState>, caller: Caller, request: Request) -> Answer {
-    sync(state, caller, request).await
+pub(super) async fn sync_v1(
+    State(state): State<ApiState>,
+    caller: Option<Extension<Principal>>,
+    trusted: Option<Extension<Trusted>>,
+    request: Request,
+) -> Answer {
+    let (_, body) = read(request).await.map_err(body::as_sync)?;
+    match (caller, trusted) {
+        (Some(Extension(caller)), _) => take_in(&state, &body, Some(&caller)).await,
+        (None, Some(_)) => take_in(&state, &body, None).await,
+        (None, None) => Err(Problem::internal()),
+    }
 }
 
-async fn take_in(state: &ApiState, body: &[u8], caller: &Principal) -> Answer {
-    let (session, ingest) = SyncSession::read(body, caller)?;
-    let event_count = ingest.count;
-    let id = state.store.ingest(place(caller, session.clone()), ingest).await?;
+/// `caller` is `None` for a trusted service, which names its tenant in the body.
+async fn take_in(state: &ApiState, body: &[u8], caller: Option<&Principal>) -> Answer {
+    let (place, ingest) = SyncSession::read(body, caller)?;
+    let (session_id, event_count) = (place.session_id.to_string(), ingest.count);
+    let event_id = state.store.ingest(place, ingest).await?.to_string();
     state.metrics.synced("session");
-    let (event_id, session_id) = (id.to_string(), session.into());
     Ok(Json(SessionTakenIn { ok: true, accepted: true, event_id, session_id, event_count }).into_response())
 }
 

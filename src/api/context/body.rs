@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 use crate::api::object::{Member, Object, Words, shown};
 use crate::auth::Principal;
 use crate::model::file::FileFacts;
-use crate::model::id::SessionId;
+use crate::model::id::{ChittyId, SessionId};
 use crate::model::json::Json;
 use crate::model::sync::{Ingest, SyncReport};
 use crate::model::time::Time;
 use crate::problem::Problem;
+use crate::store::context::Place;
 
 /// Longest URI, key or path, in bytes.
 const MAX_URI: usize = 2048;
@@ -235,13 +236,15 @@ const SYNC_NAMES: &[&str] =
     &["type", "session_id", "sessionId", "chitty_id", "chittyId", "project", "event_count", "eventCount", "events"];
 
 impl SyncSession {
-    /// Reads a body: the session, and what is taken in.
+    /// Reads a body: the session, and what is taken in. Without a `caller` the body says whose it is.
     ///
     /// # Errors
     /// 400, 403, 413.
-    pub(super) fn read(body: &[u8], caller: &Principal) -> Result<(SessionId, Ingest), Problem> {
+    pub(super) fn read(body: &[u8], caller: Option<&Principal>) -> Result<(Place, Ingest), Problem> {
         let object = Object::read_with(body, SYNC_NAMES, SYNC)?;
-        object.check_chitty_id(caller).map_err(as_sync)?;
+        if let Some(caller) = caller {
+            object.check_chitty_id(caller).map_err(as_sync)?;
+        }
         match object.text("type", MAX_SOURCE)?.value() {
             Some(kind) if kind == INGEST => {}
             Some(kind) => return Err(object.refused("type", shown(&kind), INGEST)),
@@ -259,8 +262,23 @@ impl SyncSession {
             None => object.count("eventCount")?.value(),
         };
         let count = said.unwrap_or_else(|| brought.map_or(0, |events| events.len() as u64));
-        Ok((id, Ingest { project: object.json("project").map_err(as_sync)?.value(), count, events }))
+        let chitty_id = match caller {
+            Some(caller) => caller.chitty_id.clone(),
+            None => tenant(&object)?,
+        };
+        let project = object.json("project").map_err(as_sync)?.value();
+        Ok((Place { chitty_id, session_id: id }, Ingest { project, count, events }))
     }
+}
+
+/// Whose session it is, where no key says so.
+fn tenant(object: &Object<'_>) -> Result<ChittyId, Problem> {
+    let accepted = "1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `:`, `@` and `-`, beginning with a letter or digit";
+    let said = match object.word::<ChittyId>("chitty_id", accepted)?.value() {
+        Some(id) => Some(id),
+        None => object.word::<ChittyId>("chittyId", accepted)?.value(),
+    };
+    said.ok_or_else(|| object.refused("chitty_id", "nothing", accepted))
 }
 
 #[cfg(test)]

@@ -88,11 +88,11 @@ fn items_of_a_report_are_recognised_by_uri_or_key() {
 #[test]
 fn a_session_is_taken_in_with_what_it_brings() {
     let body = br#"{"type":"SESSION_INGEST","sessionId":"s","project":{"slug":"p"},"events":[{"a":1}, 2]}"#;
-    let (session, ingest) = SyncSession::read(body, &caller()).unwrap();
-    assert_eq!((session.as_str(), ingest.count), ("s", 2));
+    let (place, ingest) = SyncSession::read(body, Some(&caller())).unwrap();
+    assert_eq!((place.session_id.as_str(), place.chitty_id.as_str(), ingest.count), ("s", "alice", 2));
     assert_eq!(ingest.events.unwrap().text(), r#"[{"a":1}, 2]"#);
     let body = br#"{"type":"SESSION_INGEST","session_id":"s","event_count":7}"#;
-    assert_eq!(SyncSession::read(body, &caller()).unwrap().1.count, 7);
+    assert_eq!(SyncSession::read(body, Some(&caller())).unwrap().1.count, 7);
     let invalid = (400, "invalid_request", Some("INVALID_SESSION_INGEST_PAYLOAD"));
     for body in [
         "null",
@@ -102,8 +102,20 @@ fn a_session_is_taken_in_with_what_it_brings() {
         r#"{"type":"SESSION_INGEST","session_id":"s","event_count":"abc"}"#,
         r#"{"type":"SESSION_INGEST","session_id":"s","events":{}}"#,
     ] {
-        assert_eq!(refusal(&SyncSession::read(body.as_bytes(), &caller()).err().unwrap()), invalid, "{body}");
+        assert_eq!(refusal(&SyncSession::read(body.as_bytes(), Some(&caller())).err().unwrap()), invalid, "{body}");
     }
-    let bad = SyncSession::read(b"{", &caller()).err().unwrap();
+    let bad = SyncSession::read(b"{", Some(&caller())).err().unwrap();
     assert_eq!((bad.word, bad.shape), ("bad_json", crate::problem::Shape::Ok));
+}
+
+#[test]
+fn a_trusted_service_says_whose_session_it_is() {
+    for name in ["chitty_id", "chittyId"] {
+        let body = format!(r#"{{"type":"SESSION_INGEST","session_id":"s","{name}":"bob"}}"#);
+        assert_eq!(SyncSession::read(body.as_bytes(), None).unwrap().0.chitty_id.as_str(), "bob");
+    }
+    for whose in ["", r#","chitty_id":"a/b""#, r#","chitty_id":5"#] {
+        let body = format!(r#"{{"type":"SESSION_INGEST","session_id":"s"{whose}}}"#);
+        assert_eq!(SyncSession::read(body.as_bytes(), None).err().unwrap().status, 400, "{body}");
+    }
 }
