@@ -8,5 +8,6 @@ pub mod key;
 pub mod name;
 pub mod request;
 pub mod service;
+pub mod session;
 pub mod task;
 pub mod time;

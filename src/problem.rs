@@ -6,6 +6,7 @@
 
 mod access;
 mod rate;
+mod session;
 mod task;
 
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
+pub use session::SessionRefusal;
 pub use task::TaskRefusal;
 
 /// How long a client should wait for a table that is being loaded, in seconds.

@@ -13,6 +13,7 @@ mod key;
 pub mod kv;
 pub mod migration;
 mod record;
+mod session;
 mod task;
 pub mod transfer;
 pub mod upkeep;
@@ -29,8 +30,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::id::KeyId;
+use crate::model::session::SessionFull;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
+pub use session::{SessionEnded, SessionPage, SessionStarted, SessionStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 pub use upkeep::Upkeep;
 
@@ -101,6 +104,15 @@ pub enum StoreError {
     /// The key lets nobody in, so there is nothing to go on with.
     #[error("this key is revoked, inactive or expired")]
     KeyNotActive,
+    /// No session of this chitty id has this id, or its time is up.
+    #[error("no such session")]
+    NoSuchSession,
+    /// There is a session with this id and other metadata.
+    #[error("there is a session with this id and other metadata")]
+    SessionExists,
+    /// The session cannot hold more.
+    #[error(transparent)]
+    SessionFull(#[from] SessionFull),
     /// The store cannot be used at the moment: see the log. Whether a change was made is not known.
     #[error("the store cannot be used: {0}")]
     Unavailable(Arc<str>),
@@ -119,7 +131,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore + Upkeep {
+pub trait Store: TaskStore + SessionStore + KeyStore + Upkeep {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

@@ -7,6 +7,7 @@
 pub(super) mod api_key;
 mod list;
 mod once;
+mod session;
 pub(super) mod task;
 mod upkeep;
 pub(super) mod verify;

@@ -2,6 +2,7 @@
 
 use super::TaskPosition;
 use super::migration::m0001_context_sync::kind;
+use super::migration::m0002_identity_and_registry::kind as second;
 use crate::model::id::{ChittyId, KeyId, SessionId, TaskId};
 use crate::model::key::KeyHash;
 use crate::model::task::{Priority, Status, Task};
@@ -98,6 +99,21 @@ pub(super) fn indexes(task: &Task) -> Vec<Vec<u8>> {
     keys.extend(task.parent_task_id.map(|parent| by_parent(owner, session, parent)));
     keys.extend(task.assigned_service.as_deref().map(|service| by_service(owner, session, service)));
     keys.into_iter().map(|prefix| with(prefix, &order)).collect()
+}
+
+/// What all sessions of a chitty id begin with.
+pub(super) fn sessions(owner: &ChittyId) -> Vec<u8> {
+    owned(kind::SESSION, owner)
+}
+
+/// A session.
+pub(super) fn session(owner: &ChittyId, id: &SessionId) -> Vec<u8> {
+    in_session(kind::SESSION, owner, id)
+}
+
+/// What is known of a project; `name` is the SHA-256 of its key.
+pub(super) fn project(owner: &ChittyId, name: &[u8; 32]) -> Vec<u8> {
+    with(owned(second::PROJECT, owner), name)
 }
 
 /// What all events of a session begin with.

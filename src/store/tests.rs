@@ -5,6 +5,7 @@ mod conformance;
 mod faults;
 mod format;
 mod model;
+mod sessions;
 mod transfer;
 
 use std::path::Path;
