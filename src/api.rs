@@ -15,6 +15,7 @@ mod object;
 mod openapi;
 mod pages;
 mod rate;
+mod session;
 mod task;
 
 use std::sync::Arc;
@@ -137,6 +138,10 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(openapi::openapi_json))
         .routes(routes!(task::list, task::create))
         .routes(routes!(task::get, task::update, task::delete))
+        .routes(routes!(session::list, session::create))
+        .routes(routes!(session::sync))
+        .routes(routes!(session::get, session::update))
+        .routes(routes!(session::context, session::put_context))
 }
 
 fn described() -> utoipa::openapi::OpenApi {

@@ -1,7 +1,7 @@
 //! What the clock does to sessions: records whose time is up are put there as if a day had passed.
 
 use super::*;
-use crate::store::{Config, Durability, Retention};
+use crate::store::{Config, Durability, Retention, Store};
 use crate::telemetry::metrics::Metrics;
 
 fn open(folder: &std::path::Path) -> Embedded {
