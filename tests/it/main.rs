@@ -24,6 +24,7 @@ mod rate_limit;
 mod registry_file;
 mod registry_http;
 mod reload;
+mod sessions;
 mod store_crash;
 mod store_damage;
 mod store_disk;
