@@ -28,7 +28,7 @@ use super::{ApiState, now, pages};
 use crate::model::id::SessionId;
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;
-use answer::{About, ContextBody, ContextPut, SessionBody, SessionError, SessionList, SessionSynced, Success};
+use answer::{About, Answered, ContextBody, ContextPut, SessionBody, SessionError, SessionList, SessionSynced};
 use body::{CreateSession, PatchSession, PutContext, SyncSession};
 
 /// Largest body of a request, in bytes: a thousand decisions of 4 KiB are hardly more.
@@ -44,7 +44,7 @@ type InPath = Result<Path<String>, PathRejection>;
     security(("apiKey" = ["context:write"])),
     request_body = CreateSession,
     responses(
-        (status = 200, body = Success<SessionBody>),
+        (status = 200, body = Answered<SessionBody>),
         (status = 400, body = SessionError,
             description = "`INVALID_JSON`, `MISSING_REQUIRED_FIELDS`, `INVALID_REQUEST`, naming the field"),
         (status = 408, body = SessionError, description = "`request_timeout`: the body took more than a minute"),
@@ -69,7 +69,7 @@ pub(super) async fn create(State(state): State<ApiState>, Caller(caller): Caller
 #[utoipa::path(get, path = "/api/v1/sessions", operation_id = "list_sessions", tag = "sessions",
     security(("apiKey" = ["context:read"])),
     params(("X-ChittyID" = Option<String>, Header, description = "default: whoever the key says; another is 403")),
-    responses((status = 200, body = Success<SessionList>))
+    responses((status = 200, body = Answered<SessionList>))
 )]
 pub(super) async fn list(State(state): State<ApiState>, Caller(caller): Caller, request: Request) -> Answer {
     let about = about(request.extensions());
@@ -88,7 +88,7 @@ pub(super) async fn list(State(state): State<ApiState>, Caller(caller): Caller, 
     security(("apiKey" = ["context:read"])),
     params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")),
     responses(
-        (status = 200, body = Success<SessionBody>),
+        (status = 200, body = Answered<SessionBody>),
         (status = 404, body = SessionError, description = "`SESSION_NOT_FOUND`"),
     )
 )]
@@ -110,7 +110,7 @@ pub(super) async fn get(State(state): State<ApiState>, Caller(caller): Caller, i
     params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")),
     request_body = PatchSession,
     responses(
-        (status = 200, body = Success<SessionBody>),
+        (status = 200, body = Answered<SessionBody>),
         (status = 400, body = SessionError,
             description = "`INVALID_JSON`, `NO_VALID_FIELDS`, `INVALID_REQUEST`, naming the field"),
         (status = 404, body = SessionError, description = "`SESSION_NOT_FOUND`"),
@@ -146,7 +146,7 @@ pub(super) async fn update(
         ("key" = Option<String>, Query, description = "the one key to show; empty is none"),
     ),
     responses(
-        (status = 200, body = Success<ContextBody>),
+        (status = 200, body = Answered<ContextBody>),
         (status = 404, body = SessionError, description = "`SESSION_NOT_FOUND`"),
     )
 )]
@@ -184,7 +184,7 @@ pub(super) async fn context(
     params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")),
     request_body = PutContext,
     responses(
-        (status = 200, body = Success<ContextPut>),
+        (status = 200, body = Answered<ContextPut>),
         (status = 400, body = SessionError,
             description = "`INVALID_JSON`, `MISSING_KEY`, `INVALID_REQUEST`, naming the field"),
         (status = 404, body = SessionError, description = "`SESSION_NOT_FOUND`"),
@@ -218,7 +218,7 @@ pub(super) async fn put_context(
     security(("apiKey" = ["context:write"])),
     request_body = SyncSession,
     responses(
-        (status = 200, body = Success<SessionSynced>),
+        (status = 200, body = Answered<SessionSynced>),
         (status = 400, body = SessionError, description = "`INVALID_JSON`, `MISSING_REQUIRED_FIELDS`, `INVALID_EVENT`, \
             `INVALID_REQUEST`, naming the field"),
         (status = 408, body = SessionError, description = "`request_timeout`: the body took more than a minute"),
@@ -253,8 +253,8 @@ fn about(extensions: &Extensions) -> About {
     About { timestamp: now(), request_id: id.to_owned() }
 }
 
-fn success<T>(data: T, metadata: About) -> Success<T> {
-    Success { success: true, data, metadata }
+fn success<T>(data: T, metadata: About) -> Answered<T> {
+    Answered { success: true, data, metadata }
 }
 
 fn done<T: Serialize>(data: T, metadata: About) -> Response {

@@ -14,7 +14,7 @@ use crate::model::time::Time;
 
 /// A request was done.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Success<T> {
+pub(super) struct Answered<T> {
     #[schema(schema_with = always_true)]
     pub(super) success: bool,
     pub(super) data: T,

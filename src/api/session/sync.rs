@@ -9,7 +9,7 @@ use super::answer::{PriorContext, SessionSynced};
 use super::body::{Sync, SyncEvent};
 use crate::api::{ApiState, now};
 use crate::auth::Principal;
-use crate::model::session::NewSession;
+use crate::model::session::{NewSession, Project};
 use crate::problem::Problem;
 
 /// The words of events.
@@ -31,7 +31,7 @@ pub(super) async fn synchronise(state: &ApiState, caller: Principal, sync: Sync)
     let mut actions = Vec::new();
     let (session, prior_context) = match event {
         SyncEvent::Start => {
-            let key = sync.project.as_ref().map(|project| project.key());
+            let key = sync.project.as_ref().map(Project::key);
             let new = NewSession { chitty_id: owner.clone(), id: id.clone(), metadata: sync.metadata };
             let started = state.store.start_session(new, sync.project).await?;
             actions.push(if started.created { "session_created" } else { "session_resumed" });

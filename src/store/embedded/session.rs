@@ -213,7 +213,7 @@ fn put(transaction: &mut Transaction<'_>, key: &[u8], session: &Session) -> Resu
 fn list(kv: &dyn Kv, owner: &ChittyId, limit: usize, now: Time) -> Result<SessionPage, StoreError> {
     let prefix = key::sessions(owner);
     let mut newest = BTreeMap::new();
-    let (mut bytes, mut after, mut least) = (0, None, None);
+    let (mut bytes, mut after, mut left_out) = (0, None, None);
     loop {
         let keys = next_keys(kv, &prefix, after.as_deref())?;
         let Some(last) = keys.last().cloned() else { break };
@@ -226,7 +226,7 @@ fn list(kv: &dyn Kv, owner: &ChittyId, limit: usize, now: Time) -> Result<Sessio
             session.context = Vec::new();
             let place = (!session.created.as_millis(), session.id.clone());
             // What stands behind one that was left out is left out too, so that a list has no holes.
-            if least.as_ref().is_some_and(|least| *least < place) {
+            if left_out.as_ref().is_some_and(|left_out| *left_out < place) {
                 continue;
             }
             bytes += size;
@@ -234,7 +234,7 @@ fn list(kv: &dyn Kv, owner: &ChittyId, limit: usize, now: Time) -> Result<Sessio
             while newest.len() > limit || (bytes > LIST_BYTES && newest.len() > 1) {
                 let Some((place, (_, size))) = newest.pop_last() else { break };
                 bytes -= size;
-                least = Some(place);
+                left_out = Some(place);
             }
         }
         after = Some(last);

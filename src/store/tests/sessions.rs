@@ -15,8 +15,8 @@ fn new(owner: &str, id: &str, metadata: &str) -> NewSession {
     NewSession { chitty_id: chitty(owner), id: session(id), metadata: json(metadata) }
 }
 
-fn project(org: &str, slug: &str) -> Option<Project> {
-    Some(Project { org: org.to_owned(), slug: slug.to_owned() })
+fn project(org: &str, slug: &str) -> Project {
+    Project { org: org.to_owned(), slug: slug.to_owned() }
 }
 
 fn long(bytes: usize) -> Json {
@@ -64,14 +64,17 @@ async fn sessions_of_another_chitty_id_do_not_exist() {
     let store = open(folder.path());
     let (bob, s) = (chitty("bob"), session("s"));
     store.create_session(new("alice", "s", "{}")).await.unwrap();
-    store.end_session(&chitty("alice"), &session("x"), project("o", "p"), Some(json(r#"{"a":1}"#))).await.unwrap();
+    store
+        .end_session(&chitty("alice"), &session("x"), Some(project("o", "p")), Some(json(r#"{"a":1}"#)))
+        .await
+        .unwrap();
     assert_eq!(store.session(&bob, &s).await.unwrap(), None);
     assert_eq!(store.sessions(&bob, 1000).await.unwrap().sessions, []);
     let patched = store.patch_session(&bob, &s, SessionPatch::default()).await;
     assert!(matches!(patched, Err(StoreError::NoSuchSession)));
     let put = store.put_context(&bob, &s, "k".to_owned(), json("1")).await;
     assert!(matches!(put, Err(StoreError::NoSuchSession)));
-    let started = store.start_session(new("bob", "s", "[1]"), project("o", "p")).await.unwrap();
+    let started = store.start_session(new("bob", "s", "[1]"), Some(project("o", "p"))).await.unwrap();
     assert_eq!((started.created, started.prior), (true, None));
     assert_eq!(store.session(&chitty("alice"), &s).await.unwrap().unwrap().metadata.text(), "{}");
 }
@@ -163,22 +166,22 @@ async fn a_project_hands_on_what_its_last_session_left() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let (alice, one) = (chitty("alice"), session("one"));
-    let first = store.start_session(new("alice", "one", "{}"), project("o", "p")).await.unwrap();
+    let first = store.start_session(new("alice", "one", "{}"), Some(project("o", "p"))).await.unwrap();
     assert_eq!((first.created, first.prior), (true, None));
     let left = json(r#"{"summary":"s","keyFacts":[1e400],"lastSessionId":"forged"}"#);
-    let ended = store.end_session(&alice, &one, project("o", "p"), Some(left)).await.unwrap();
+    let ended = store.end_session(&alice, &one, Some(project("o", "p")), Some(left)).await.unwrap();
     assert!(ended.ended && ended.session.unwrap().state == SessionState::Ended);
     store.close().await;
 
     let store = open(folder.path());
-    let prior = store.start_session(new("alice", "two", "{}"), project("o", "p")).await.unwrap().prior.unwrap();
+    let prior = store.start_session(new("alice", "two", "{}"), Some(project("o", "p"))).await.unwrap().prior.unwrap();
     assert_eq!(Some(&prior), ended.saved.as_ref());
     let begins = r#"{"keyFacts":[1e400],"lastSessionId":"one","summary":"s","updatedAt":""#;
     assert!(prior.text().starts_with(begins), "{}", prior.text());
-    assert_eq!(store.start_session(new("alice", "two", "{}"), project("o", "q")).await.unwrap().prior, None);
+    assert_eq!(store.start_session(new("alice", "two", "{}"), Some(project("o", "q"))).await.unwrap().prior, None);
 
     // What says nothing of the project's context forgets nothing, and a session that is not there can be ended.
-    let ended = store.end_session(&alice, &session("three"), project("o", "p"), None).await.unwrap();
+    let ended = store.end_session(&alice, &session("three"), Some(project("o", "p")), None).await.unwrap();
     assert_eq!((ended.session, ended.ended), (None, false));
     let saved = ended.saved.unwrap();
     assert!(saved.text().contains(r#""lastSessionId":"three""#) && saved.text().contains("1e400"), "{}", saved.text());
