@@ -8,6 +8,7 @@
 mod admission;
 mod discovery;
 mod error;
+mod events;
 mod gateway;
 mod later;
 mod listen;
@@ -28,9 +29,9 @@ use std::path::{Path, PathBuf};
 pub use error::ConfigError;
 pub use surroundings::Surroundings;
 
-use crate::auth::rate;
+use crate::auth::rate::Config as RateLimits;
 use crate::yaml::{Document, Mistake};
-use crate::{api, daemon, listener, proxy, registry, route, store, telemetry, upstream};
+use crate::{api, daemon, event, listener, proxy, registry, route, store, telemetry, upstream};
 
 /// Where the configuration is looked for when nobody names it, in order: beside the working directory's own software,
 /// then where an installed daemon has it.
@@ -60,7 +61,9 @@ pub struct Config {
     /// What the discovery document says beside the services.
     pub api: api::Config,
     /// How often callers of the local endpoints may ask.
-    pub rate_limit: rate::Config,
+    pub rate_limit: RateLimits,
+    /// What subscribers to events get.
+    pub event: event::Config,
     /// Logs.
     pub telemetry: telemetry::Config,
     /// What an operator should know, in the order of the file: keys that this build ignores.
@@ -124,6 +127,7 @@ impl Config {
             proxy: admission::read(&root, &gateway.route.domain),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
             rate_limit: rate_limit::read(&root),
+            event: events::read(&events),
             telemetry: log::read(&root.section("log")),
             store,
             listeners: listeners.into_iter().map(|listener| listener.config).collect(),
@@ -131,7 +135,6 @@ impl Config {
             warnings: Vec::new(),
         };
         later::read(&root);
-        later::read_events(&events);
         drop((server, events, root));
         match document.into_findings() {
             (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),

@@ -5,7 +5,9 @@
 //! and names what they sent; causes inside the gateway go to the log, under the same request id.
 
 mod access;
+mod context;
 mod rate;
+mod registration;
 mod session;
 mod task;
 
@@ -13,7 +15,6 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
 pub use session::SessionRefusal;
@@ -50,8 +51,8 @@ pub struct Problem {
     pub challenge: Option<&'static str>,
     /// A second word that the contract has for some errors: `code` in the body.
     pub code: Option<&'static str>,
-    /// The rate that was exceeded, with 429.
-    pub exceeded: Option<Box<Exceeded>>,
+    /// Further members of the body that the contract has for a family of errors.
+    pub beside: Box<[(&'static str, Value)]>,
     /// In what form its family tells it.
     pub shape: Shape,
 }
@@ -70,9 +71,17 @@ pub enum Shape {
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let (allow, retry_after, challenge, code, exceeded) = (None, None, None, None, None);
-        Self { status, word, message, allow, retry_after, challenge, code, exceeded, shape: Shape::Plain }
+        Self {
+            status,
+            word,
+            message: message.into(),
+            allow: None,
+            retry_after: None,
+            challenge: None,
+            code: None,
+            beside: Box::default(),
+            shape: Shape::Plain,
+        }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -144,6 +153,16 @@ impl Problem {
         }
     }
 
+    /// 429: one caller has too many event streams open.
+    #[must_use]
+    pub fn too_many_streams(limit: usize) -> Self {
+        let message = format!("the key has {limit} event streams open already; close some of them first");
+        Self {
+            retry_after: Some(OVERLOAD_RETRY_AFTER),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message)
+        }
+    }
+
     /// 415: the body is in a content coding (RFC 9110 §8.4), and none is taken here.
     #[must_use]
     pub fn unsupported_coding() -> Self {
@@ -193,10 +212,8 @@ impl Problem {
         if let Some(code) = self.code {
             body["code"] = code.into();
         }
-        if let Some(exceeded) = &self.exceeded {
-            body["limit"] = exceeded.rate.count.get().into();
-            body["window"] = exceeded.rate.per.as_secs().into();
-            body["retryAfter"] = self.retry_after.into();
+        for (name, value) in &self.beside {
+            body[*name] = value.clone();
         }
         (content_type, body.to_string().into_bytes())
     }
@@ -251,7 +268,7 @@ impl From<&RouteError> for Problem {
         match error {
             RouteError::UnknownHost(_) => Self::new(StatusCode::NOT_FOUND, "unknown_host", message),
             RouteError::UnknownService(_) => Self::new(StatusCode::NOT_FOUND, "unknown_service", message),
-            RouteError::NotAServicePath(_) => Self::not_found(message),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => Self::not_found(message),
             RouteError::Loading => Self {
                 retry_after: Some(LOADING_RETRY_AFTER),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "table_loading", message)

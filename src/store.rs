@@ -6,13 +6,17 @@
 
 mod api_key;
 mod commit;
+pub mod context;
 pub mod embedded;
 mod engine;
+mod event;
 mod folder;
 mod key;
 pub mod kv;
+pub mod migrate;
 pub mod migration;
 mod record;
+mod registration;
 mod session;
 mod task;
 pub mod transfer;
@@ -33,6 +37,9 @@ use crate::model::id::KeyId;
 use crate::model::session::SessionFull;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
+pub use context::ContextStore;
+pub use event::{EventPage, EventSink, EventStore, StoredEvent};
+pub use registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
 pub use session::{SessionEnded, SessionPage, SessionStarted, SessionStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 pub use upkeep::Upkeep;
@@ -44,6 +51,8 @@ pub struct Config {
     pub path: PathBuf,
     /// What a change survives once it is answered.
     pub durability: Durability,
+    /// What keeps it.
+    pub engine: Engine,
     /// What is kept of the event log.
     pub retention: Retention,
 }
@@ -61,6 +70,30 @@ impl Default for Retention {
     /// A day, so that whoever was away over night misses nothing; and no more than some 50 MB of the disk.
     fn default() -> Self {
         Self { events_for: Duration::from_secs(24 * 3600), events: 100_000 }
+    }
+}
+
+/// The engine of the embedded store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// sled: a tree whose pages are kept in memory.
+    #[default]
+    Sled,
+    /// fjall: a log-structured merge tree, for stores that are larger than the memory they may take.
+    Fjall,
+}
+
+impl Engine {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Sled, Self::Fjall];
+
+    /// What `store.engine` and the witness call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
     }
 }
 
@@ -92,6 +125,9 @@ pub enum StoreError {
     /// Deleting the task would delete more than one change may.
     #[error("the task has more than {0} sub-tasks; delete some of them first")]
     TooManySubtasks(usize),
+    /// The session knows too many files.
+    #[error("a session knows {0} files at the most")]
+    TooManyFiles(usize),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     OnceReused,
@@ -104,6 +140,15 @@ pub enum StoreError {
     /// The key lets nobody in, so there is nothing to go on with.
     #[error("this key is revoked, inactive or expired")]
     KeyNotActive,
+    /// The name is registered, and another owner's.
+    #[error("this name is registered by another owner")]
+    NameTaken,
+    /// The owner has registered no service of this name.
+    #[error("no service of this name is registered")]
+    NoSuchRegistration,
+    /// There are as many registrations as there may be.
+    #[error("there are {0} registrations, as many as there may be")]
+    TooManyRegistrations(usize),
     /// No session of this chitty id has this id, or its time is up.
     #[error("no such session")]
     NoSuchSession,
@@ -131,7 +176,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + SessionStore + KeyStore + Upkeep {
+pub trait Store: TaskStore + SessionStore + KeyStore + ContextStore + EventStore + RegistrationStore + Upkeep {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

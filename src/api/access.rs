@@ -5,6 +5,7 @@
 //! `/api` everything else needs a key too, so that without one nobody learns what is there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -17,6 +18,7 @@ use super::{ApiState, rate};
 use crate::auth::{AuthError, Principal, RateState, key};
 use crate::model::key::Scope;
 use crate::problem::Problem;
+use crate::store::Store;
 
 /// The name of the scheme that handlers declare.
 pub(super) const SCHEME: &str = "apiKey";
@@ -116,7 +118,8 @@ pub(super) async fn check(State(state): State<ApiState>, mut request: Request, n
             Ok(()) => {
                 request.extensions_mut().insert(caller);
                 let mut response = next.run(request).await;
-                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                let own = response.headers_mut().entry(header::CACHE_CONTROL);
+                own.or_insert(HeaderValue::from_static("no-store"));
                 response
             }
         },
@@ -149,6 +152,40 @@ fn permit(headers: &HeaderMap, caller: &Principal, need: Need) -> Result<(), Pro
     }
 }
 
+/// What a caller came in with, for answers that take long: whether it would still be let in.
+pub(super) struct Pass {
+    store: Arc<dyn Store>,
+    auth_header: HeaderName,
+    /// The headers of its request that say who it is.
+    presented: HeaderMap,
+    caller: Principal,
+    scope: Scope,
+}
+
+impl Pass {
+    /// Of `caller`, who came with `headers` for something that needs `scope`.
+    pub(super) fn new(state: &ApiState, headers: &HeaderMap, caller: Principal, scope: Scope) -> Self {
+        let names = [&state.auth_header, &header::AUTHORIZATION];
+        let presented = names.into_iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
+        Self { store: Arc::clone(&state.store), auth_header: state.auth_header.clone(), presented, caller, scope }
+    }
+
+    /// Sees whether it is let in now. While that cannot be told, it is.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) async fn check(&self) -> Result<(), String> {
+        match key::authenticate(&*self.store, &self.presented, &self.auth_header).await {
+            Ok(caller) if caller.chitty_id != self.caller.chitty_id => {
+                Err("the key is another tenant's now".to_owned())
+            }
+            Ok(caller) if !caller.has(self.scope) => Err(format!("the key lacks the scope {} now", self.scope)),
+            Ok(_) | Err(AuthError::Unavailable(_)) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +213,7 @@ mod tests {
             "GET /health",
             "GET /mcp/manifest",
             "GET /openapi.json",
+            "GET /sse/health",
         ];
         assert_eq!(public, expected);
     }

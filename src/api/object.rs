@@ -67,6 +67,15 @@ impl<T> Member<T> {
     }
 }
 
+/// What a family of endpoints calls bodies that cannot be meant.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    /// It is no JSON at all.
+    pub(super) bad_json: Refuse,
+    /// It is JSON that does not fit.
+    pub(super) refuse: Refuse,
+}
+
 /// The members of a body's object, or of one inside it.
 pub(super) struct Object<'b> {
     members: Members<'b>,
@@ -95,8 +104,19 @@ impl<'b> Object<'b> {
         }
     }
 
-    /// The same members, with `refuse` for what does not fit from here on: a body that is no JSON has a word of its own in
-    /// some families.
+    /// Reads `body`, and of its members those in `names`, in a family that has a word for what is no JSON.
+    ///
+    /// # Errors
+    /// 400.
+    pub(super) fn read_with(body: &'b [u8], names: &'static [&'static str], words: Words) -> Result<Self, Problem> {
+        let value = parse(body, words.bad_json)?;
+        match Kind::of(value) {
+            Kind::Object => Self::members_of(value, names, words.refuse, String::new()),
+            other => Err((words.refuse)(format!("the body: found {other}; accepted: a JSON object"))),
+        }
+    }
+
+    /// The same members, with `refuse` for what does not fit from here on.
     pub(super) fn refusing(self, refuse: Refuse) -> Self {
         Self { refuse, ..self }
     }
@@ -276,11 +296,23 @@ impl<'b> Object<'b> {
     /// # Errors
     /// 413 above [`MAX_JSON`]; 400 when it is deeper than [`MAX_DEPTH`] or not Unicode.
     pub(super) fn json(&self, name: &str) -> Result<Member<Json>, Problem> {
+        self.json_within(name, MAX_JSON)
+    }
+
+    /// The same without a length of its own: the body's is the limit.
+    ///
+    /// # Errors
+    /// 400 when it is deeper than [`MAX_DEPTH`] or not Unicode.
+    pub(super) fn any_json(&self, name: &str) -> Result<Member<Json>, Problem> {
+        self.json_within(name, usize::MAX)
+    }
+
+    fn json_within(&self, name: &str, max: usize) -> Result<Member<Json>, Problem> {
         let Some(raw) = self.raw(name) else { return Ok(Member::Absent) };
         if Kind::of(raw) == Kind::Null {
             return Ok(Member::Null);
         }
-        self.kept(name, raw, MAX_JSON).map(Member::Is)
+        self.kept(name, raw, max).map(Member::Is)
     }
 
     /// `raw` as it is kept, if it may be.
@@ -359,7 +391,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// The beginning of a client's own text.
-pub(super) fn shown(text: &str) -> String {
+pub(in crate::api) fn shown(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
     let more = if end < text.len() { "…" } else { "" };
     format!("{:?}{more}", &text[..end])

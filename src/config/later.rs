@@ -14,8 +14,6 @@ use crate::yaml::{FromYaml, Scalar, Section};
 const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3650 * 24 * 3600);
 /// From one byte to more than any disk holds.
 const SIZES: RangeInclusive<ByteSize> = ByteSize::b(1)..=ByteSize::tib(1024);
-/// Events.
-const COUNTS: RangeInclusive<u64> = 1..=1_000_000_000;
 /// A share of a whole.
 const SHARE: RangeInclusive<f64> = 0.0..=1.0;
 
@@ -24,12 +22,6 @@ pub(super) fn read(root: &Section<'_>) {
     root.later("files", 3, |value| read_files(&value.section()));
     root.later("tracing", 6, |value| read_tracing(&value.section()));
     root.later("mcp", 8, |value| read_mcp(&value.section()));
-}
-
-/// What `events` has beside what the store keeps.
-pub(super) fn read_events(events: &Section<'_>) {
-    events.later("heartbeat", 2, |value| value.check_within(&TIMES));
-    events.later("queue", 2, |value| value.check_within(&COUNTS));
 }
 
 fn read_files(files: &Section<'_>) {

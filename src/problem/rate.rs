@@ -16,7 +16,11 @@ impl Problem {
         let message = format!("Too many requests. Please try again in {seconds} {unit}.");
         Self {
             retry_after: Some(seconds),
-            exceeded: Some(Box::new(exceeded)),
+            beside: Box::new([
+                ("limit", exceeded.rate.count.get().into()),
+                ("window", exceeded.rate.per.as_secs().into()),
+                ("retryAfter", seconds.into()),
+            ]),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded", message)
         }
     }

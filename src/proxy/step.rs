@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
-use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::server::HttpSession;
+use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::connection::Connection;
@@ -18,6 +19,9 @@ use crate::problem::{ErrorWord, Problem};
 use crate::route::hostname::RequestHost;
 use crate::route::table::Target;
 use crate::telemetry::metrics::RouteKind;
+
+/// How long a client may take to read the end of its event stream once the daemon is being stopped.
+const STREAM_END: Duration = Duration::from_secs(1);
 
 impl Gateway {
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
@@ -112,7 +116,19 @@ impl Gateway {
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;
         let patience = self.parts.config.limits.idle_timeout;
-        Ok(bridge::write(session, head, response.into_body(), patience).await?)
+        let is_endless = header::is_event_stream(&head);
+        let written = bridge::write(session, head, response.into_body(), patience);
+        if !is_endless {
+            return Ok(written.await?);
+        }
+        let overdue = async {
+            self.parts.in_flight.draining().await;
+            tokio::time::sleep(STREAM_END).await;
+        };
+        tokio::select! {
+            written = written => Ok(written?),
+            () = overdue => Err(Error::explain(ErrorType::WriteTimedout, "an event stream that nobody reads").into_down().into()),
+        }
     }
 
     /// What every answer on a gateway host carries, and the request id on all.

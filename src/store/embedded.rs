@@ -5,8 +5,12 @@
 //! all of them are kept in memory.
 
 pub(super) mod api_key;
+mod context;
+mod event;
 mod list;
 mod once;
+mod registration;
+pub(super) mod retention;
 mod session;
 pub(super) mod task;
 mod upkeep;
@@ -22,9 +26,10 @@ use tokio::sync::Semaphore;
 
 use super::commit::{Committer, Shared, Transaction};
 use super::engine::{OpenKv, Opener};
+use super::kv::fjall::FjallKv;
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
-use super::{Config, Durability, Store, StoreError};
+use super::{Config, Durability, Engine, Store, StoreError, value};
 use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
@@ -36,13 +41,10 @@ pub use verify::Report;
 const READERS: usize = 4;
 /// How long a request waits for its turn to read, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The engine's name in the witness.
-const SLED: &str = "sled";
 
 /// The engine of a configuration: its name, and how it is opened.
 pub(super) fn engine_of(config: &Config) -> (&'static str, OpenKv) {
-    let durability = config.durability;
-    (SLED, Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>)))
+    (config.engine.name(), opens(config.engine, config.durability))
 }
 
 type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
@@ -52,8 +54,9 @@ pub struct Embedded {
     path: PathBuf,
     engine: &'static str,
     committer: Arc<Committer>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     keys: Arc<Keys>,
+    registrations: Arc<registration::Known>,
     readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
@@ -65,8 +68,8 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`], whose text is for the operator.
     pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let (engine, open_kv) = engine_of(config);
-        Self::open_with(&config.path, config.durability, engine, open_kv, metrics)
+        let Config { engine, durability, .. } = *config;
+        Self::open_with(&config.path, durability, engine.name(), opens(engine, durability), metrics)
     }
 
     pub(super) fn open_with(
@@ -79,15 +82,18 @@ impl Embedded {
         let opener = Opener::new(path, durability, engine, open_kv)?;
         let shared = Arc::new(Shared::default());
         let keys = Arc::new(Keys::default());
-        let loaded = Arc::clone(&keys);
+        let registrations = Arc::new(registration::Known::default());
+        let loaded = (Arc::clone(&keys), Arc::clone(&registrations));
         let on_open = Box::new(move |kv: &dyn Kv| {
             let all = api_key::load(kv).map_err(|error| OpenError::Keys { why: error.to_string() })?;
-            *loaded.write().unwrap_or_else(PoisonError::into_inner) = all;
+            *loaded.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+            let all = registration::load(kv).map_err(|error| OpenError::Registrations { why: error.to_string() })?;
+            *loaded.1.write().unwrap_or_else(PoisonError::into_inner) = all;
             Ok(())
         });
         let committer = Arc::new(Committer::start(opener, Arc::clone(&shared), Arc::clone(&metrics), on_open)?);
         let (path, readers) = (path.to_owned(), Arc::new(Semaphore::new(READERS)));
-        Ok(Self { path, engine, committer, shared, keys, readers, metrics })
+        Ok(Self { path, engine, committer, shared, keys, registrations, readers, metrics })
     }
 
     /// Reads everything and checks that rows and indexes agree. Blocks, for as long as reading everything takes.
@@ -170,6 +176,24 @@ impl Store for Embedded {
         if tokio::task::spawn_blocking(move || committer.close()).await.is_err() {
             tracing::error!("the store could not be closed");
         }
+    }
+}
+
+/// The value of `key`; `None` also when it is not whole, which it is not while it is being moved.
+fn read_value(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
+    match value::read(key, get, || None) {
+        Ok(value) => Ok(value),
+        Err(None) => Ok(None),
+        Err(Some(error)) => Err(error),
+    }
+}
+
+/// How `engine` is opened in its folder.
+pub(super) fn opens(engine: Engine, durability: Durability) -> OpenKv {
+    match engine {
+        Engine::Sled => Box::new(move |folder| Ok(Box::new(SledKv::open(folder, durability)?))),
+        Engine::Fjall => Box::new(move |folder| Ok(Box::new(FjallKv::open(folder, durability)?))),
     }
 }
 

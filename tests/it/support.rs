@@ -14,8 +14,12 @@ pub(crate) mod patient;
 pub(crate) mod peer;
 #[path = "../support/rows.rs"]
 pub(crate) mod rows;
+#[path = "../support/shape.rs"]
+pub(crate) mod shape;
 #[path = "../support/store.rs"]
 pub(crate) mod store;
+#[path = "../support/stream.rs"]
+pub(crate) mod stream;
 #[path = "../support/task.rs"]
 pub(crate) mod task;
 

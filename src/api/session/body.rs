@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::answer::state_words;
 use super::sync::EVENTS;
-use crate::api::object::{MAX_JSON, Member, Object, Refuse, shown};
+use crate::api::object::{MAX_JSON, Member, Object, Refuse, Words, shown};
 use crate::auth::Principal;
 use crate::model::id::SessionId;
 use crate::model::json::Json;
@@ -27,7 +27,7 @@ const STATES: &str = "active, ended";
 
 /// Reads `body`, refusing whoever speaks for another.
 fn read<'b>(body: &'b [u8], names: &'static [&'static str], caller: &Principal) -> Result<Object<'b>, Problem> {
-    let object = Object::read(body, names, NO_JSON, REQUEST)?.refusing(REQUEST);
+    let object = Object::read_with(body, names, Words { bad_json: NO_JSON, refuse: REQUEST })?;
     object.check_chitty_id(caller)?;
     Ok(object)
 }

@@ -12,10 +12,10 @@ use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::{TaskPlaceRecord, TaskRecord};
 use crate::store::migration::{RecordError, decode};
 use crate::store::{
-    Expected, Once, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated, key, value,
+    Expected, Once, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated, key,
 };
 
-use super::{Embedded, list, once, unreachable_engine};
+use super::{Embedded, list, once, read_value};
 use crate::store::commit::unreadable;
 
 /// Sub-tasks that one deletion takes with it at the most: everybody else's changes wait that long.
@@ -147,24 +147,14 @@ fn delete(
 pub(in crate::store) fn find(kv: &dyn Kv, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
     let mut before = None;
     loop {
-        let Some(place) = read(kv, &key::task_place(owner, id))? else { return Ok(None) };
+        let Some(place) = read_value(kv, &key::task_place(owner, id))? else { return Ok(None) };
         let place: TaskPlaceRecord = decode(&place).map_err(unreadable)?;
-        match read(kv, &key_at(owner, id, &place)?)? {
+        match read_value(kv, &key_at(owner, id, &place)?)? {
             Some(record) => return decode_task(&record).map(Some).map_err(unreadable),
             None if before.as_ref() == Some(&place) => return Err(unreadable(RecordError::Damaged)),
             // A change has moved it between the two looks, or pulled its end away: it is in another place now.
             None => before = Some(place),
         }
-    }
-}
-
-/// The value of `key`; `None` also when it is not whole, which it is not while it is being moved.
-fn read(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
-    match value::read(key, get, || None) {
-        Ok(value) => Ok(value),
-        Err(None) => Ok(None),
-        Err(Some(error)) => Err(error),
     }
 }
 

@@ -2,15 +2,13 @@
 //! neither changes nor other readers wait for a whole store to be read.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::Path;
 
 use async_trait::async_trait;
 
 use super::verify::{Report, Verifying, again};
 use super::{Embedded, unreachable_engine};
 use crate::store::StoreError;
+use crate::store::folder::size;
 use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::kind;
 use crate::store::record::Kind;
@@ -110,14 +108,4 @@ fn name_of(letter: char) -> String {
         kind::TASK_BY_SERVICE => "task_by_service".to_owned(),
         byte => Kind::of(byte).map_or_else(|| format!("unknown {letter:?}"), |kind| kind.as_str().to_owned()),
     }
-}
-
-/// What the files below a folder take.
-fn size(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
-    }
-    Ok(bytes)
 }

@@ -78,7 +78,7 @@ impl Verifying {
         let from = self.seen.take();
         let start = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let (mut looked, mut failed, mut last) = (0, None, None);
-        kv.range((start, Bound::Unbounded), Direction::Forward, &mut |key, entry| {
+        let visit = &mut |key: &[u8], entry: &[u8]| {
             if looked == limit {
                 return ControlFlow::Break(());
             }
@@ -91,7 +91,12 @@ impl Verifying {
                     ControlFlow::Break(())
                 }
             }
-        })?;
+        };
+        if limit == usize::MAX {
+            kv.read_all(visit)?;
+        } else {
+            kv.range((start, Bound::Unbounded), Direction::Forward, visit)?;
+        }
         self.seen = last.or(from);
         failed.map_or(Ok(looked < limit), Err)
     }

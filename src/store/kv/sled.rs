@@ -103,6 +103,7 @@ impl Kv for SledKv {
         }
     }
 
+    /// sled 0.34 rewrites its log by itself, as it is written to, and cannot be asked to: this only syncs.
     fn compact(&self) -> Result<(), KvError> {
         self.sync()
     }

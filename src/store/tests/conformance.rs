@@ -1,14 +1,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{all_of, chitty, new_task, once, open, session};
 use crate::model::id::TaskId;
 use crate::model::json::Json;
 use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
+use crate::model::name::ServiceKey;
+use crate::model::registration::NewRegistration;
 use crate::model::task::{NewTask, Priority, Status, TaskPatch};
 use crate::model::time::Time;
 use crate::store::embedded::Embedded;
-use crate::store::{Expected, KeyStore, Store, StoreError, TaskQuery, TaskStore};
+use crate::store::{Engine, Expected, KeyStore, RegistrationStore, Store, StoreError, TaskQuery, TaskStore};
 
 fn to(status: Status) -> TaskPatch {
     TaskPatch { status: Some(status), ..TaskPatch::default() }
@@ -18,10 +21,9 @@ async fn titles(store: &Embedded, query: TaskQuery) -> Vec<String> {
     store.list_tasks(query).await.unwrap().tasks.into_iter().map(|task| task.title).collect()
 }
 
-#[tokio::test]
-async fn what_was_made_is_there_after_the_store_is_opened_again() {
+async fn what_was_made_is_there_after_the_store_is_opened_again(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let large = NewTask {
         description: Some("d".repeat(60_000)),
         metadata: Some(Json::parse(format!("[\"{}\"]", "m".repeat(60_000))).unwrap()),
@@ -36,7 +38,7 @@ async fn what_was_made_is_there_after_the_store_is_opened_again() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
     store.close().await;
 
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let after = store.task(&chitty("alice"), made.task_id).await.unwrap().unwrap();
     assert_eq!(after.result.unwrap().text(), "1e400");
     assert_eq!(after.metadata, large.metadata);
@@ -44,10 +46,9 @@ async fn what_was_made_is_there_after_the_store_is_opened_again() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn pages_meet_without_gap_or_overlap_whatever_the_conditions() {
+async fn pages_meet_without_gap_or_overlap_whatever_the_conditions(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let parent = store.create_task(new_task("alice", "parent"), None).await.unwrap().task_id;
     for number in 0..60 {
         let new = NewTask {
@@ -107,10 +108,9 @@ async fn pages_meet_without_gap_or_overlap_whatever_the_conditions() {
     }
 }
 
-#[tokio::test]
-async fn a_page_ends_where_it_gets_too_large() {
+async fn a_page_ends_where_it_gets_too_large(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     for number in 0..80 {
         let new = NewTask { description: Some("d".repeat(60_000)), ..new_task("alice", &number.to_string()) };
         store.create_task(new, None).await.unwrap();
@@ -129,10 +129,9 @@ async fn a_page_ends_where_it_gets_too_large() {
     }
 }
 
-#[tokio::test]
-async fn changes_keep_their_conditions() {
+async fn changes_keep_their_conditions(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let alice = chitty("alice");
     let id = store.create_task(new_task("alice", "t"), None).await.unwrap().task_id;
     let change = |patch, expected| store.update_task(&alice, id, patch, expected, None);
@@ -151,10 +150,9 @@ async fn changes_keep_their_conditions() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it() {
+async fn a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let top = store.create_task(new_task("alice", "top"), None).await.unwrap().task_id;
     let below = |parent| NewTask { parent_task_id: Some(parent), ..new_task("alice", "sub") };
     let middle = store.create_task(below(top), None).await.unwrap().task_id;
@@ -173,10 +171,9 @@ async fn a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it(
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn another_tenants_tasks_do_not_exist() {
+async fn another_tenants_tasks_do_not_exist(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let id = store.create_task(new_task("alice", "secret"), None).await.unwrap().task_id;
     for other in ["bob", "alic", "alicee", "Alice"] {
         let owner = chitty(other);
@@ -189,10 +186,9 @@ async fn another_tenants_tasks_do_not_exist() {
     assert_eq!(store.task(&chitty("alice"), id).await.unwrap().unwrap().version, 1);
 }
 
-#[tokio::test]
-async fn a_request_that_is_repeated_is_done_once() {
+async fn a_request_that_is_repeated_is_done_once(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(folder.path()));
+    let store = Arc::new(open(engine, folder.path()));
     let racing: Vec<_> = (0..20)
         .map(|_| {
             let store = Arc::clone(&store);
@@ -214,15 +210,14 @@ async fn a_request_that_is_repeated_is_done_once() {
     assert_eq!(titles(&store, all_of("alice")).await, ["t"]);
     store.close().await;
     drop(store);
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     assert_eq!(store.create_task(new_task("alice", "t"), Some(once("n", 1))).await.unwrap(), made[0]);
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn changes_at_once_are_each_whole() {
+async fn changes_at_once_are_each_whole(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(folder.path()));
+    let store = Arc::new(open(engine, folder.path()));
     let writers: Vec<_> = (0..8)
         .map(|writer| {
             let store = Arc::clone(&store);
@@ -248,10 +243,9 @@ async fn changes_at_once_are_each_whole() {
     assert_eq!(report.entries[&'e'], 8 * (25 + 25 + 5));
 }
 
-#[tokio::test]
-async fn keys_are_found_by_their_hash_and_stay() {
+async fn keys_are_found_by_their_hash_and_stay(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let key = Key {
         hash: KeyHash([7; 32]),
         id: "abc".parse().unwrap(),
@@ -271,7 +265,7 @@ async fn keys_are_found_by_their_hash_and_stay() {
     assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), key);
     store.close().await;
     drop(store);
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), key);
     assert!(store.key(&KeyHash([8; 32])).await.unwrap().is_none());
     assert_eq!(*store.keys().await.unwrap(), [Arc::new(key.clone())]);
@@ -282,10 +276,9 @@ async fn keys_are_found_by_their_hash_and_stay() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one() {
+async fn a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let key = |number: u8, expires_at: Option<u64>| Key {
         hash: KeyHash([number; 32]),
         id: format!("k{number}").parse().unwrap(),
@@ -330,7 +323,7 @@ async fn a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one() {
     assert_eq!(kept(&store).await, expected);
     store.close().await;
     drop(store);
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     assert_eq!(kept(&store).await, expected);
     // A key that is revoked in the same moment is not brought back by being rotated.
     let (five, six) = (id(5), key(15, None));
@@ -340,19 +333,17 @@ async fn a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_closed_store_refuses() {
+async fn a_closed_store_refuses(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     store.close().await;
     assert!(matches!(store.create_task(new_task("alice", "t"), None).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.list_tasks(all_of("alice")).await, Err(StoreError::Unavailable(_))));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn long_tasks_are_read_whole_while_they_change() {
+async fn long_tasks_are_read_whole_while_they_change(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(folder.path()));
+    let store = Arc::new(open(engine, folder.path()));
     let alice = chitty("alice");
     let patch = |number: usize| {
         let letter = char::from(b'a' + u8::try_from(number % 26).unwrap());
@@ -380,4 +371,92 @@ async fn long_tasks_are_read_whole_while_they_change() {
         assert!(store.task(&alice, ids[0]).await.unwrap().is_some());
     }
     writer.await.unwrap();
+}
+
+async fn a_registration_is_its_owners_and_outlives_the_store(engine: Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(engine, folder.path());
+    let ttl = Duration::from_secs(90);
+    let name = |text: &str| ServiceKey::parse(text).unwrap();
+    let new = |owner: &str, of: &str, entry: &str| NewRegistration {
+        name: name(of),
+        owner: chitty(owner),
+        entry: entry.into(),
+        ttl,
+        listed: false,
+    };
+    let first = store.register(new("alice", "b", r#"{"name":"b"}"#)).await.unwrap();
+    assert_eq!(first.expires_at, first.updated_at.after(ttl));
+    store.register(new("alice", "a", "{}")).await.unwrap();
+    let refused = store.register(new("bob", "b", "{}")).await;
+    assert!(matches!(refused, Err(StoreError::NameTaken)), "{refused:?}");
+    let again = store.register(new("alice", "b", r#"{"name":"b","url":"u","status":"x"}"#)).await.unwrap();
+    assert_eq!(again.registered_at, first.registered_at);
+
+    let members = serde_json::from_str(r#"{"status":"active","last_deployed":"t"}"#).unwrap();
+    let amended = store.amend(&chitty("alice"), &name("b"), members).await.unwrap();
+    let entry: serde_json::Value = serde_json::from_str(&amended.entry).unwrap();
+    assert_eq!(entry, serde_json::json!({"name": "b", "url": "u", "status": "active", "last_deployed": "t"}));
+    assert_eq!(amended.expires_at, again.expires_at);
+    let (renewed, ended) = store.renew(&chitty("alice"), &name("b"), ttl * 2).await.unwrap();
+    assert_eq!((ended, renewed.expires_at), (again.expires_at, renewed.updated_at.after(ttl * 2)));
+    for owner in ["bob", "ali", "alice2"] {
+        let owner = chitty(owner);
+        assert!(matches!(store.renew(&owner, &name("b"), ttl).await, Err(StoreError::NoSuchRegistration)));
+        assert!(matches!(
+            store.amend(&owner, &name("b"), serde_json::Map::new()).await,
+            Err(StoreError::NoSuchRegistration)
+        ));
+        assert!(matches!(store.unregister(Some(&owner), &name("b")).await, Err(StoreError::NoSuchRegistration)));
+    }
+    let before = store.registrations().await.unwrap();
+    assert_eq!(before.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["b", "a"], "the earliest first");
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+    store.close().await;
+    assert!(matches!(store.register(new("alice", "c", "{}")).await, Err(StoreError::Unavailable(_))));
+
+    let store = open(engine, folder.path());
+    assert_eq!(store.registrations().await.unwrap(), before);
+    store.unregister(Some(&chitty("alice")), &name("b")).await.unwrap();
+    store.unregister(None, &name("a")).await.unwrap();
+    assert!(matches!(store.unregister(None, &name("a")).await, Err(StoreError::NoSuchRegistration)));
+    assert!(store.registrations().await.unwrap().is_empty());
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+async fn a_large_entry_comes_back_whole(engine: Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(engine, folder.path());
+    let entry = serde_json::json!({"description": "d".repeat(16_000)}).to_string();
+    let name = ServiceKey::parse("large").unwrap();
+    let new = NewRegistration {
+        name: name.clone(),
+        owner: chitty("alice"),
+        entry: entry.as_str().into(),
+        ttl: Duration::from_secs(1),
+        listed: false,
+    };
+    store.register(new).await.unwrap();
+    store.renew(&chitty("alice"), &name, Duration::from_secs(9)).await.unwrap();
+    store.close().await;
+    let store = open(engine, folder.path());
+    assert_eq!(&*store.registrations().await.unwrap()[0].entry, entry);
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+on_each_engine! {
+    what_was_made_is_there_after_the_store_is_opened_again,
+    pages_meet_without_gap_or_overlap_whatever_the_conditions,
+    a_page_ends_where_it_gets_too_large,
+    changes_keep_their_conditions,
+    a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it,
+    another_tenants_tasks_do_not_exist,
+    a_request_that_is_repeated_is_done_once,
+    changes_at_once_are_each_whole,
+    keys_are_found_by_their_hash_and_stay,
+    a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one,
+    a_registration_is_its_owners_and_outlives_the_store,
+    a_large_entry_comes_back_whole,
+    a_closed_store_refuses,
+    long_tasks_are_read_whole_while_they_change,
 }

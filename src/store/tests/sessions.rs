@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{chitty, open, session};
 use crate::model::json::Json;
 use crate::model::session::{NewSession, Project, SessionPatch, SessionState};
-use crate::store::{SessionStore, Store, StoreError};
+use crate::store::{Engine, SessionStore, Store, StoreError};
 
 fn json(text: &str) -> Json {
     Json::parse(text.to_owned()).unwrap()
@@ -23,10 +23,9 @@ fn long(bytes: usize) -> Json {
     json(&format!("\"{}\"", "x".repeat(bytes - 2)))
 }
 
-#[tokio::test]
-async fn a_session_is_made_once_and_changed_as_it_was_asked_for() {
+async fn a_session_is_made_once_and_changed_as_it_was_asked_for(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let (alice, s) = (chitty("alice"), session("s"));
     let made = store.create_session(new("alice", "s", r#"{"a":1,"b":[2]}"#)).await.unwrap();
     assert_eq!((made.state, made.interactions, made.decisions.len()), (SessionState::Active, 0, 0));
@@ -49,7 +48,7 @@ async fn a_session_is_made_once_and_changed_as_it_was_asked_for() {
     assert_eq!(before.context, [("k".to_owned(), json("[3]")), ("l".to_owned(), json("null"))]);
     store.close().await;
 
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     assert_eq!(store.session(&alice, &s).await.unwrap(), Some(before));
     let end = SessionPatch { state: Some(SessionState::Ended), ..SessionPatch::default() };
     assert_eq!(store.patch_session(&alice, &s, end).await.unwrap().state, SessionState::Ended);
@@ -58,10 +57,9 @@ async fn a_session_is_made_once_and_changed_as_it_was_asked_for() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn sessions_of_another_chitty_id_do_not_exist() {
+async fn sessions_of_another_chitty_id_do_not_exist(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let (bob, s) = (chitty("bob"), session("s"));
     store.create_session(new("alice", "s", "{}")).await.unwrap();
     store
@@ -79,10 +77,9 @@ async fn sessions_of_another_chitty_id_do_not_exist() {
     assert_eq!(store.session(&chitty("alice"), &s).await.unwrap().unwrap().metadata.text(), "{}");
 }
 
-#[tokio::test]
-async fn lists_begin_with_the_newest_and_keep_to_their_limits() {
+async fn lists_begin_with_the_newest_and_keep_to_their_limits(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     for n in 0..300 {
         store.create_session(new("alice", &format!("s{:03}", (n * 7) % 300), "{}")).await.unwrap();
     }
@@ -110,10 +107,9 @@ async fn lists_begin_with_the_newest_and_keep_to_their_limits() {
     assert!(listed.is_sorted_by(|a, b| a >= b));
 }
 
-#[tokio::test]
-async fn changes_at_one_time_add_up_and_readers_see_whole_sessions() {
+async fn changes_at_one_time_add_up_and_readers_see_whole_sessions(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(folder.path()));
+    let store = Arc::new(open(engine, folder.path()));
     let (alice, s) = (chitty("alice"), session("s"));
     store.create_session(new("alice", "s", "0")).await.unwrap();
     let writers = (0..8).map(|writer| {
@@ -138,10 +134,9 @@ async fn changes_at_one_time_add_up_and_readers_see_whole_sessions() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_full_session_stays_as_it_is() {
+async fn a_full_session_stays_as_it_is(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let (alice, s) = (chitty("alice"), session("s"));
     store.create_session(NewSession { metadata: long(64 * 1024), ..new("alice", "s", "{}") }).await.unwrap();
     for n in 0..63 {
@@ -161,10 +156,9 @@ async fn a_full_session_stays_as_it_is() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_project_hands_on_what_its_last_session_left() {
+async fn a_project_hands_on_what_its_last_session_left(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let (alice, one) = (chitty("alice"), session("one"));
     let first = store.start_session(new("alice", "one", "{}"), Some(project("o", "p"))).await.unwrap();
     assert_eq!((first.created, first.prior), (true, None));
@@ -173,7 +167,7 @@ async fn a_project_hands_on_what_its_last_session_left() {
     assert!(ended.ended && ended.session.unwrap().state == SessionState::Ended);
     store.close().await;
 
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let prior = store.start_session(new("alice", "two", "{}"), Some(project("o", "p"))).await.unwrap().prior.unwrap();
     assert_eq!(Some(&prior), ended.saved.as_ref());
     let begins = r#"{"keyFacts":[1e400],"lastSessionId":"one","summary":"s","updatedAt":""#;
@@ -191,3 +185,12 @@ async fn a_project_hands_on_what_its_last_session_left() {
     assert_eq!((anew.created, anew.session.metadata.text()), (true, "[1]"));
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
+
+on_each_engine!(
+    a_session_is_made_once_and_changed_as_it_was_asked_for,
+    sessions_of_another_chitty_id_do_not_exist,
+    lists_begin_with_the_newest_and_keep_to_their_limits,
+    changes_at_one_time_add_up_and_readers_see_whole_sessions,
+    a_full_session_stays_as_it_is,
+    a_project_hands_on_what_its_last_session_left,
+);

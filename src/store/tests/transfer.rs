@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{all_of, chitty, config, new_task, once, open};
 use crate::model::json::Json;
 use crate::model::task::{NewTask, Status, TaskPatch};
+use crate::store::Engine;
 use crate::store::embedded::Embedded;
 use crate::store::transfer::export::Export;
 use crate::store::transfer::import::{ImportError, Imported, import};
@@ -69,7 +70,7 @@ pub(super) async fn exported(store: &Embedded) -> String {
 }
 
 fn import_text(folder: &Path, text: &str) -> Result<Imported, ImportError> {
-    import(&config(folder), &mut text.as_bytes(), "x.jsonl")
+    import(&config(Engine::Sled, folder), &mut text.as_bytes(), "x.jsonl")
 }
 
 #[tokio::test]
@@ -77,7 +78,7 @@ async fn every_kind_of_record_goes_in_and_comes_out_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let text = every_kind();
     assert_eq!(import_text(folder.path(), &text).unwrap().records, 10);
-    let store = open(folder.path());
+    let store = open(Engine::Sled, folder.path());
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
     let found = exported(&store).await;
     assert_eq!(found, text.replace("0.2.0", env!("CARGO_PKG_VERSION")));
@@ -91,7 +92,7 @@ async fn every_kind_of_record_goes_in_and_comes_out_as_it_was() {
 #[tokio::test]
 async fn a_store_that_was_used_comes_back_from_its_export() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let store = open(from.path());
+    let store = open(Engine::Sled, from.path());
     for number in 0..300 {
         let new = NewTask {
             description: Some("d".repeat(number * 50)),
@@ -106,7 +107,7 @@ async fn a_store_that_was_used_comes_back_from_its_export() {
     let text = exported(&store).await;
     assert_eq!(text.lines().count(), 2 + 300 * 4);
     import_text(to.path(), &text).unwrap();
-    let copy = open(to.path());
+    let copy = open(Engine::Sled, to.path());
     assert_eq!(copy.verify().unwrap().findings, [""; 0]);
     assert_eq!(exported(&copy).await, text);
     let metadata = |task: &crate::model::task::Task| {
@@ -178,7 +179,7 @@ fn a_file_that_is_wrong_anywhere_leaves_the_store_as_it_was() {
 #[tokio::test]
 async fn a_store_with_anything_in_it_takes_no_import() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(Engine::Sled, folder.path());
     let locked = import_text(folder.path(), &every_kind()).unwrap_err();
     assert!(locked.to_string().contains("in use by process"), "{locked}");
     let made = store.create_task(new_task("alice", "mine"), None).await.unwrap();
@@ -186,7 +187,7 @@ async fn a_store_with_anything_in_it_takes_no_import() {
     drop(store);
     let refused = import_text(folder.path(), &every_kind()).unwrap_err();
     assert!(matches!(refused, ImportError::NotEmpty(5)), "{refused}");
-    let store = open(folder.path());
+    let store = open(Engine::Sled, folder.path());
     assert!(store.task(&chitty("alice"), made.task_id).await.unwrap().is_some());
     store.close().await;
 }
@@ -194,7 +195,7 @@ async fn a_store_with_anything_in_it_takes_no_import() {
 #[tokio::test]
 async fn rows_are_merged_once() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(Engine::Sled, folder.path());
     store.create_task(new_task("alice", "mine"), None).await.unwrap();
     let text = every_kind();
     let rows = || {

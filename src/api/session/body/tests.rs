@@ -23,7 +23,7 @@ fn what_makes_a_session() {
     for (body, begins) in [
         ("", "INVALID_JSON the body: found nothing"),
         ("{", "INVALID_JSON"),
-        ("null", "INVALID_JSON"),
+        ("null", "INVALID_REQUEST the body: found null"),
         ("[]", "INVALID_REQUEST the body: found an array"),
         ("{}", "MISSING_REQUIRED_FIELDS sessionId: found nothing"),
         (r#"{"sessionId":null}"#, "MISSING_REQUIRED_FIELDS"),

@@ -1,12 +1,13 @@
 //! What the clock does to sessions: records whose time is up are put there as if a day had passed.
 
 use super::*;
-use crate::store::{Config, Durability, Retention, Store};
+use crate::store::{Config, Durability, Engine, Retention, Store};
 use crate::telemetry::metrics::Metrics;
 
 fn open(folder: &std::path::Path) -> Embedded {
-    let config =
-        Config { path: folder.join("data"), durability: Durability::PowerLoss, retention: Retention::default() };
+    let retention = Retention::default();
+    let (path, engine) = (folder.join("data"), Engine::default());
+    let config = Config { path, durability: Durability::PowerLoss, engine, retention };
     Embedded::open(&config, std::sync::Arc::new(Metrics::new().unwrap())).unwrap()
 }
 
