@@ -20,6 +20,7 @@ mod rate;
 mod registration;
 pub mod registry;
 mod service;
+mod session;
 mod task;
 mod whoami;
 
@@ -200,6 +201,10 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(registration::unregister))
         .routes(routes!(admin::remote::routes))
         .routes(routes!(admin::remote::refresh_discovery))
+        .routes(routes!(session::list, session::create))
+        .routes(routes!(session::sync))
+        .routes(routes!(session::get, session::update))
+        .routes(routes!(session::context, session::put_context))
 }
 
 fn described() -> utoipa::openapi::OpenApi {
