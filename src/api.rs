@@ -4,35 +4,49 @@
 
 mod access;
 pub mod admin;
+mod context;
 pub mod discovery;
 mod document;
 mod error;
+mod event;
 mod extract;
 mod health;
 mod landing;
 mod mcp;
+mod object;
 mod openapi;
 mod pages;
 mod rate;
+mod registration;
+pub mod registry;
+mod service;
+mod session;
 mod task;
+mod whoami;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use http::HeaderName;
 use jiff::Timestamp;
 use tower::Layer;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::authenticator::Authenticator;
 use crate::auth::rate::RateLimits;
+use crate::event::{self as hub, Hub};
+use crate::registry::Registry;
+use crate::registry::embedded::Registrar;
+use crate::registry::health::HealthWatch;
 use crate::route;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use access::Access;
+use admin::ReportRoutes;
 use discovery::Documents;
+use event::Events;
 use pages::Pages;
 
 /// The `discovery` section and `gateway.landing_page`.
@@ -79,10 +93,22 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Durable data.
     pub store: Arc<dyn Store>,
-    /// The header that holds a caller's key.
-    pub auth_header: HeaderName,
+    /// Who is calling.
+    pub auth: Arc<Authenticator>,
     /// How often callers may ask.
     pub rate_limits: RateLimits,
+    /// `events`.
+    pub events: hub::Config,
+    /// Whom events are handed to.
+    pub hub: Arc<Hub>,
+    /// The services of the table in force, as documents.
+    pub listing: Arc<registry::Listing>,
+    /// The sources of services.
+    pub registry: Arc<Registry>,
+    /// The table in force, with everything that sources said.
+    pub routes: ReportRoutes,
+    /// How services fare.
+    pub health: HealthWatch,
 }
 
 /// What the handlers share.
@@ -93,8 +119,14 @@ pub struct ApiState {
     degraded: Degraded,
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
-    auth_header: HeaderName,
+    auth: Arc<Authenticator>,
     rate_limits: Arc<RateLimits>,
+    events: Events,
+    listing: Arc<registry::Listing>,
+    registry: Arc<Registry>,
+    registrar: Registrar,
+    routes: ReportRoutes,
+    health: HealthWatch,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -110,14 +142,20 @@ impl ApiState {
         let described = described();
         Self {
             access: Arc::new(Access::of(&described)),
-            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
+            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, parts.auth.header())),
             pages: Arc::new(Pages::new()),
+            events: Events::new(parts.hub, parts.events, &parts.metrics),
             discovery: parts.discovery,
             landing_page: parts.landing_page,
             degraded: parts.degraded,
             metrics: parts.metrics,
+            registrar: Registrar::new(Arc::clone(&parts.registry), Arc::clone(&parts.store) as _),
+            listing: parts.listing,
+            registry: parts.registry,
+            routes: parts.routes,
+            health: parts.health,
             store: parts.store,
-            auth_header: parts.auth_header,
+            auth: parts.auth,
             rate_limits: Arc::new(parts.rate_limits),
         }
     }
@@ -134,8 +172,39 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(mcp::mcp_json))
         .routes(routes!(mcp::manifest))
         .routes(routes!(openapi::openapi_json))
+        .routes(routes!(context::set_active))
+        .routes(routes!(context::set_active_v1))
+        .routes(routes!(context::report))
+        .routes(routes!(context::report_v1))
+        .routes(routes!(context::sync))
+        .routes(routes!(context::sync_v1))
+        .routes(routes!(context::files))
+        .routes(routes!(context::files_v1))
+        .routes(routes!(context::sync_events))
+        .routes(routes!(context::sync_events_v1))
+        .routes(routes!(whoami::whoami))
         .routes(routes!(task::list, task::create))
         .routes(routes!(task::get, task::update, task::delete))
+        .routes(routes!(event::sse))
+        .routes(routes!(event::health))
+        .routes(routes!(registry::list))
+        .routes(routes!(registry::get))
+        .routes(routes!(service::list))
+        .routes(routes!(service::list_v1))
+        .routes(routes!(service::get, registration::change_status))
+        .routes(routes!(service::get_v1))
+        .routes(routes!(registration::register))
+        .routes(routes!(registration::register_v1))
+        .routes(routes!(registration::register_tool))
+        .routes(routes!(registration::register_service))
+        .routes(routes!(registration::heartbeat))
+        .routes(routes!(registration::unregister))
+        .routes(routes!(admin::remote::routes))
+        .routes(routes!(admin::remote::refresh_discovery))
+        .routes(routes!(session::list, session::create))
+        .routes(routes!(session::sync))
+        .routes(routes!(session::get, session::update))
+        .routes(routes!(session::context, session::put_context))
 }
 
 fn described() -> utoipa::openapi::OpenApi {

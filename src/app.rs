@@ -21,11 +21,14 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
 
+use crate::api::admin::ReportRoutes;
 use crate::api::{self, ApiState, Degraded};
+use crate::auth::authenticator::{Authenticator, SetUpError};
 use crate::auth::rate::RateLimits;
 use crate::config::Config;
 use crate::daemon::signal::{Signals, StopWatch};
 use crate::daemon::{Lifecycle, drain, instance};
+use crate::event::Hub;
 use crate::listener::{BindError, check_bind};
 use crate::proxy::app::GatewayApp;
 use crate::proxy::header::Via;
@@ -33,9 +36,11 @@ use crate::proxy::in_flight::InFlight;
 use crate::proxy::{Gateway, Parts};
 use crate::registry::Registry;
 use crate::registry::document::Context;
+use crate::registry::health::HealthWatch;
+use crate::registry::report::RoutesReport;
 use crate::route::Routes;
-use crate::store::Store;
 use crate::store::embedded::{Embedded, OpenError};
+use crate::store::{EventSink, Store};
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{AccessLogger, Writer};
 use crate::telemetry::metrics::Metrics;
@@ -59,6 +64,8 @@ pub enum StartError {
     Folder(#[from] instance::FolderError),
     #[error(transparent)]
     Store(#[from] OpenError),
+    #[error(transparent)]
+    Auth(#[from] SetUpError),
     #[error("log.access: {to:?} cannot be opened")]
     AccessLog { to: AccessLog, source: io::Error },
     #[error("admin.socket: `{path}` cannot be used")]
@@ -92,6 +99,7 @@ struct Shared {
     access_log: AccessLogger,
     registry: Arc<Registry>,
     publisher: Arc<Publisher>,
+    endpoints: Arc<Endpoints>,
     resolver: Resolver,
     lifecycle: Lifecycle,
     in_flight: InFlight,
@@ -109,16 +117,26 @@ impl Shared {
             Resolver::new(Arc::clone(&endpoints)).map_err(|error| StartError::Resolver(error.to_string()))?;
         let context = Context::new(&config.route, own);
         let registry = Arc::new(Registry::new(config.registry.clone(), context, Arc::clone(&metrics)));
-        let publisher =
-            Arc::new(Publisher::new(config.route.clone(), config.api.clone(), endpoints, Arc::clone(&metrics)));
+        let publisher = Arc::new(Publisher::new(
+            config.route.clone(),
+            config.api.clone(),
+            Arc::clone(&endpoints),
+            Arc::clone(&metrics),
+        ));
         let lifecycle = Lifecycle::new();
         let in_flight = InFlight::default();
-        Ok((Self { metrics, access_log, registry, publisher, resolver, lifecycle, in_flight }, writer))
+        Ok((Self { metrics, access_log, registry, publisher, endpoints, resolver, lifecycle, in_flight }, writer))
+    }
+
+    /// Tells the table in force, with everything that sources said.
+    fn report_routes(&self) -> ReportRoutes {
+        let (registry, publisher) = (Arc::clone(&self.registry), Arc::clone(&self.publisher));
+        Arc::new(move || RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status()))
     }
 
     /// What is not as it should be, a line each.
-    fn degraded(&self, store: &Arc<dyn Store>) -> Degraded {
-        let (registry, store) = (Arc::clone(&self.registry), Arc::clone(store));
+    fn degraded(&self, store: &Arc<dyn Store>, auth: &Arc<Authenticator>) -> Degraded {
+        let (registry, store, auth) = (Arc::clone(&self.registry), Arc::clone(store), Arc::clone(auth));
         Arc::new(move || {
             let store = store.trouble().map(|trouble| format!("store: {trouble}"));
             let sources = registry.status().into_iter().filter(|source| source.failing || source.stale);
@@ -130,7 +148,7 @@ impl Shared {
                 };
                 format!("source {} {how}", source.name)
             });
-            store.into_iter().chain(sources).collect()
+            store.into_iter().chain(auth.trouble()).chain(sources).collect()
         })
     }
 }
@@ -148,30 +166,52 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     }
     let via = Via::new(&instance::open(&config.store.path)?);
     let (shared, log_writer) = Shared::new(config)?;
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
+    let embedded = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
+    let hub = Arc::new(Hub::new(config.event.queue));
+    embedded.hand_events_to(&(Arc::clone(&hub) as Arc<dyn EventSink>));
+    let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
+    let auth = Arc::new(Authenticator::new(&config.auth, Arc::clone(&store))?);
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
+    background.spawn(embedded.retain(config.store.retention));
 
-    let publisher = Arc::clone(&shared.publisher);
-    shared.registry.spawn(move |merged| publisher.publish(&merged));
+    let health = HealthWatch::new(Arc::clone(&shared.endpoints), Arc::clone(&shared.metrics));
+    let (publisher, followed) = (Arc::clone(&shared.publisher), health.clone());
+    shared.registry.keep_registrations_in(Arc::clone(&store) as _);
+    shared.registry.spawn(move |merged| {
+        publisher.publish(&merged);
+        followed.follow(&publisher.routes.load());
+    });
+    background.spawn(health.clone().run());
     background.block_on(background::first_names(&shared.resolver));
     background.spawn(shared.resolver.clone().run());
-    let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store))?;
+    background.spawn({
+        let auth = Arc::clone(&auth);
+        async move { auth.run().await }
+    });
+    let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store, &auth))?;
 
     let api = ApiState::new(api::Parts {
         discovery: Arc::clone(&shared.publisher.documents),
         landing_page: config.api.landing_page.clone(),
         gateway: Arc::clone(&shared.publisher.config),
-        degraded: shared.degraded(&store),
+        degraded: shared.degraded(&store, &auth),
         metrics: Arc::clone(&shared.metrics),
         store: Arc::clone(&store),
-        auth_header: config.proxy.auth_header.clone(),
+        auth: Arc::clone(&auth),
         rate_limits: RateLimits::new(&config.rate_limit),
+        events: config.event.clone(),
+        hub: Arc::clone(&hub),
+        listing: Arc::clone(&shared.publisher.listing),
+        registry: Arc::clone(&shared.registry),
+        routes: shared.report_routes(),
+        health,
     });
     let gateway = Gateway::new(Parts {
         config: config.proxy.clone(),
         routes: shared.publisher.routes.clone(),
         router: api::router(api),
+        auth: Arc::clone(&auth),
         metrics: Arc::clone(&shared.metrics),
         access_log: shared.access_log.clone(),
         via,
@@ -187,6 +227,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
 
     let signals = Signals::catch().map_err(StartError::System)?;
     background.spawn(reload::answer_signals(signals, shared.clone(), config.clone(), file));
+    background.spawn(background::end_streams(shared.lifecycle.clone(), hub));
     let addresses = config.listeners.iter().map(|listener| listener.bind).collect();
     let ready = hooks.ready.map(|ready| ready(Arc::clone(&store)));
     background.spawn(background::announce(addresses, config.daemon.clone(), shared.lifecycle.clone(), ready));

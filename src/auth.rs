@@ -1,14 +1,32 @@
 //! Who is calling: what a presented credential says of it.
 //!
-//! Knows keys and what they open; knows nothing of requests beyond their header, and of answers nothing.
+//! Knows keys, tokens and what they open; knows nothing of requests beyond their header, and of answers nothing.
 
+pub mod authenticator;
+pub mod cf_access;
+pub mod jwt;
 pub mod key;
 pub mod rate;
+
+use http::HeaderName;
 
 use crate::model::id::{ChittyId, KeyId, SessionId};
 use crate::model::key::{Key, Scope};
 use crate::model::time::Time;
 use crate::store::StoreError;
+use cf_access::CfAccessConfig;
+use jwt::{JwtConfig, TokenError};
+
+/// The `auth` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The header that holds a caller's key; it never goes upstream.
+    pub header: HeaderName,
+    /// Whose tokens are accepted beside keys.
+    pub jwt: Option<JwtConfig>,
+    /// The pair of Cloudflare Access that one operation takes.
+    pub cf_access: Option<CfAccessConfig>,
+}
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +35,19 @@ pub struct Principal {
     pub chitty_id: ChittyId,
     /// The session of requests that name none.
     pub session_id: SessionId,
-    /// The key it came with.
+    /// The key it came with; of a token `jwt-` and 16 hexadecimal digits, the same for every token of its subject.
     pub key_id: KeyId,
     /// What it may do.
     pub scopes: Vec<Scope>,
     /// For people; may be empty.
     pub name: String,
+    /// What it presented.
+    pub credential: Credential,
     /// Requests a minute, where its key has a limit of its own.
     pub rate_limit: Option<u32>,
     /// Bytes of files, where its key has a quota of its own.
     pub quota: Option<u64>,
-    /// When its key was made, where that is known.
+    /// When its key was made; `None` where it came with a token.
     pub created_at: Option<Time>,
 }
 
@@ -40,28 +60,20 @@ pub struct RateState {
     pub remaining: u32,
 }
 
+/// What a caller can present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// An API key of ours.
+    Key,
+    /// A token of the issuer `auth.jwt`.
+    Jwt,
+}
+
 impl Principal {
     /// Whether it may do what `scope` stands for.
     #[must_use]
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.iter().any(|own| own.implies(scope))
-    }
-}
-
-#[cfg(test)]
-impl Principal {
-    /// Of alice, in the session `own`, with this key and no scope.
-    pub(crate) fn test(key: &str) -> Self {
-        Self {
-            chitty_id: "alice".parse().unwrap(),
-            session_id: "own".parse().unwrap(),
-            key_id: key.parse().unwrap(),
-            scopes: Vec::new(),
-            name: String::new(),
-            rate_limit: None,
-            quota: None,
-            created_at: None,
-        }
     }
 }
 
@@ -73,9 +85,28 @@ impl From<&Key> for Principal {
             key_id: key.id.clone(),
             scopes: key.scopes.clone(),
             name: key.name.clone(),
+            credential: Credential::Key,
             rate_limit: key.rate_limit,
             quota: key.quota,
             created_at: Some(key.created_at),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Principal {
+    /// One with a key `k` and without scopes, for tests.
+    pub(crate) fn sample(chitty_id: &str, session_id: &str) -> Self {
+        Self {
+            chitty_id: chitty_id.parse().unwrap(),
+            session_id: session_id.parse().unwrap(),
+            key_id: "k".parse().unwrap(),
+            scopes: Vec::new(),
+            name: String::new(),
+            credential: Credential::Key,
+            rate_limit: None,
+            quota: None,
+            created_at: None,
         }
     }
 }
@@ -98,6 +129,21 @@ pub enum AuthError {
     /// The key was for a time, and that is over.
     #[error("this API key expired at {0}")]
     Expired(Time),
+    /// A token of the issuer that lets nobody in.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// No token was presented to a service that asks for one.
+    #[error("no token was presented; send one as `Authorization: Bearer <token>`")]
+    MissingToken,
+    /// Something else was presented to a service that asks for a token.
+    #[error("this service asks for a token of its issuer, and what was presented is none")]
+    NotAToken,
+    /// A service asks for tokens, and there is no issuer.
+    #[error("this service asks for a token, and this gateway knows no issuer of any")]
+    NoIssuer,
+    /// Whether the token is good cannot be told without the issuer's keys.
+    #[error("tokens cannot be checked at the moment: their issuer gives no keys")]
+    IssuerUnavailable,
     /// The keys cannot be looked at.
     #[error("API keys cannot be checked at the moment")]
     Unavailable(#[source] StoreError),
@@ -109,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_principal_may_do_what_its_scopes_imply() {
-        let principal = |scopes: &[Scope]| Principal { scopes: scopes.to_vec(), ..Principal::test("k") };
+        let principal = |scopes: &[Scope]| Principal { scopes: scopes.to_vec(), ..Principal::sample("alice", "s") };
         let writer = principal(&[Scope::ContextWrite]);
         assert!(writer.has(Scope::ContextRead) && writer.has(Scope::ContextWrite) && !writer.has(Scope::FilesRead));
         assert!(principal(&[Scope::McpCall, Scope::Admin]).has(Scope::FilesWrite));

@@ -6,8 +6,10 @@
 //! ignoring them would weaken protection.
 
 mod admission;
+mod auth;
 mod discovery;
 mod error;
+mod events;
 mod gateway;
 mod later;
 mod listen;
@@ -15,6 +17,7 @@ mod log;
 mod origin;
 mod process;
 mod rate_limit;
+mod retention;
 mod sources;
 mod surroundings;
 
@@ -27,9 +30,9 @@ use std::path::{Path, PathBuf};
 pub use error::ConfigError;
 pub use surroundings::Surroundings;
 
-use crate::auth::rate;
+use crate::auth::rate::Config as RateLimits;
 use crate::yaml::{Document, Mistake};
-use crate::{api, daemon, listener, proxy, registry, route, store, telemetry, upstream};
+use crate::{api, daemon, event, listener, proxy, registry, route, store, telemetry, upstream};
 
 /// Where the configuration is looked for when nobody names it, in order: beside the working directory's own software,
 /// then where an installed daemon has it.
@@ -54,12 +57,16 @@ pub struct Config {
     pub upstream: upstream::Config,
     /// The sources of services, and the static services.
     pub registry: registry::Config,
+    /// What lets callers in.
+    pub auth: crate::auth::Config,
     /// Limits, trusted proxies, cross-origin answers.
     pub proxy: proxy::Config,
     /// What the discovery document says beside the services.
     pub api: api::Config,
     /// How often callers of the local endpoints may ask.
-    pub rate_limit: rate::Config,
+    pub rate_limit: RateLimits,
+    /// What subscribers to events get.
+    pub event: event::Config,
     /// Logs.
     pub telemetry: telemetry::Config,
     /// What an operator should know, in the order of the file: keys that this build ignores.
@@ -111,16 +118,21 @@ impl Config {
     fn read(document: Document, surroundings: &Surroundings) -> Result<Self, ConfigError> {
         let root = document.root();
         let server = root.section("server");
-        let store = process::read_store(&root.section("store"), surroundings);
+        let mut store = process::read_store(&root.section("store"), surroundings);
+        let events = root.section("events");
+        store.retention = retention::read(&events);
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
+        let auth_section = root.section("auth");
         let config = Self {
             daemon: process::read(&server, &root.section("admin"), &store, &listeners, surroundings),
             upstream: process::read_upstream(&server),
-            registry: sources::read(&root, &store, &gateway),
+            registry: sources::read(&root, &store, &gateway, auth_section.value("jwt").is_some()),
+            auth: auth::read(&auth_section),
             proxy: admission::read(&root, &gateway.route.domain),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
             rate_limit: rate_limit::read(&root),
+            event: events::read(&events),
             telemetry: log::read(&root.section("log")),
             store,
             listeners: listeners.into_iter().map(|listener| listener.config).collect(),
@@ -128,7 +140,7 @@ impl Config {
             warnings: Vec::new(),
         };
         later::read(&root);
-        drop((server, root));
+        drop((server, events, auth_section, root));
         match document.into_findings() {
             (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),
             (mistakes, _) => Err(ConfigError::Mistakes(mistakes)),

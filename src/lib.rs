@@ -6,6 +6,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod event;
 pub mod listener;
 pub mod model;
 pub mod problem;

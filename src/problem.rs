@@ -5,16 +5,20 @@
 //! and names what they sent; causes inside the gateway go to the log, under the same request id.
 
 mod access;
+mod context;
 mod rate;
+mod registration;
+mod session;
 mod task;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
+pub use session::SessionRefusal;
 pub use task::TaskRefusal;
 
 /// How long a client should wait for a table that is being loaded, in seconds.
@@ -50,12 +54,37 @@ pub struct Problem {
     pub code: Option<&'static str>,
     /// The rate that was exceeded, with 429.
     pub exceeded: Option<Box<Exceeded>>,
+    /// In what form its family tells it.
+    pub shape: Shape,
+}
+
+/// In what form a family of endpoints tells its errors (CONTRACT.md §0, "error envelopes").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// `{error, message, …}`.
+    #[default]
+    Plain,
+    /// The same with `ok: false`.
+    Ok,
+    /// `{success: false, error: {code, message}, …}`.
+    Session,
+    /// `{success: false, error, message, …}`, and with 400 a list `details` (REGISTRY.md §3).
+    Registration,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { status, word, message, allow: None, retry_after: None, challenge: None, code: None, exceeded: None }
+        Self {
+            status,
+            word,
+            message: message.into(),
+            allow: None,
+            retry_after: None,
+            challenge: None,
+            code: None,
+            exceeded: None,
+            shape: Shape::Plain,
+        }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -127,6 +156,16 @@ impl Problem {
         }
     }
 
+    /// 429: one caller has too many event streams open.
+    #[must_use]
+    pub fn too_many_streams(limit: usize) -> Self {
+        let message = format!("the key has {limit} event streams open already; close some of them first");
+        Self {
+            retry_after: Some(OVERLOAD_RETRY_AFTER),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message)
+        }
+    }
+
     /// 415: the body is in a content coding (RFC 9110 §8.4), and none is taken here.
     #[must_use]
     pub fn unsupported_coding() -> Self {
@@ -171,10 +210,7 @@ impl Problem {
             });
             ("application/problem+json", body)
         } else {
-            let body = json!({
-                "error": self.word, "message": self.message, "status": status, "request_id": request_id,
-            });
-            ("application/json", body)
+            ("application/json", self.body(status, request_id))
         };
         if let Some(code) = self.code {
             body["code"] = code.into();
@@ -184,7 +220,29 @@ impl Problem {
             body["window"] = exceeded.rate.per.as_secs().into();
             body["retryAfter"] = self.retry_after.into();
         }
+        if self.shape == Shape::Registration {
+            body["success"] = false.into();
+            if self.status == StatusCode::BAD_REQUEST {
+                body["details"] = json!([self.message]);
+            }
+        }
         (content_type, body.to_string().into_bytes())
+    }
+
+    fn body(&self, status: u16, request_id: &str) -> Value {
+        let Self { word, message, .. } = self;
+        match self.shape {
+            Shape::Plain | Shape::Registration => {
+                json!({"error": word, "message": message, "status": status, "request_id": request_id})
+            }
+            Shape::Ok => {
+                json!({"ok": false, "error": word, "message": message, "status": status, "request_id": request_id})
+            }
+            Shape::Session => json!({
+                "success": false, "error": {"code": word, "message": message},
+                "status": status, "request_id": request_id,
+            }),
+        }
     }
 
     /// The headers beside content type and length.
@@ -221,7 +279,7 @@ impl From<&RouteError> for Problem {
         match error {
             RouteError::UnknownHost(_) => Self::new(StatusCode::NOT_FOUND, "unknown_host", message),
             RouteError::UnknownService(_) => Self::new(StatusCode::NOT_FOUND, "unknown_service", message),
-            RouteError::NotAServicePath(_) => Self::not_found(message),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => Self::not_found(message),
             RouteError::Loading => Self {
                 retry_after: Some(LOADING_RETRY_AFTER),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "table_loading", message)
@@ -248,7 +306,7 @@ mod tests {
         let problem = Problem::from(&RouteError::UnknownHost("x.chitty.cc".to_owned()));
         let (kind, body) = problem.render("id-1", None);
         assert_eq!(kind, "application/json");
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             body,
             json!({"error": "unknown_host", "message": "no service or gateway host is named `x.chitty.cc`",
@@ -256,7 +314,7 @@ mod tests {
         );
         let (kind, body) = problem.render("id-1", Some(b"text/html, Application/Problem+JSON;q=0.9"));
         assert_eq!(kind, "application/problem+json");
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["detail"], "no service or gateway host is named `x.chitty.cc`");
         assert_eq!(body["instance"], "urn:uuid:id-1");
     }

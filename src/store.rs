@@ -6,13 +6,21 @@
 
 mod api_key;
 mod commit;
+pub mod context;
 pub mod embedded;
 mod engine;
+mod event;
 mod folder;
 mod key;
 pub mod kv;
+pub mod migrate;
 pub mod migration;
+mod record;
+mod registration;
+mod session;
 mod task;
+pub mod transfer;
+pub mod upkeep;
 mod value;
 mod witness;
 
@@ -21,13 +29,20 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::model::id::KeyId;
+use crate::model::session::SessionFull;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
+pub use context::ContextStore;
+pub use event::{EventPage, EventSink, EventStore, StoredEvent};
+pub use registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
+pub use session::{SessionEnded, SessionPage, SessionStarted, SessionStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
+pub use upkeep::Upkeep;
 
 /// The `store` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +51,50 @@ pub struct Config {
     pub path: PathBuf,
     /// What a change survives once it is answered.
     pub durability: Durability,
+    /// What keeps it.
+    pub engine: Engine,
+    /// What is kept of the event log.
+    pub retention: Retention,
+}
+
+/// What is kept of the event log (`events.retain`, `events.retain_count`): an event goes once either says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How long an event is kept.
+    pub events_for: Duration,
+    /// How many of the latest events are kept, those of all sessions counted together.
+    pub events: u64,
+}
+
+impl Default for Retention {
+    /// A day, so that whoever was away over night misses nothing; and no more than some 50 MB of the disk.
+    fn default() -> Self {
+        Self { events_for: Duration::from_secs(24 * 3600), events: 100_000 }
+    }
+}
+
+/// The engine of the embedded store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// sled: a tree whose pages are kept in memory.
+    #[default]
+    Sled,
+    /// fjall: a log-structured merge tree, for stores that are larger than the memory they may take.
+    Fjall,
+}
+
+impl Engine {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Sled, Self::Fjall];
+
+    /// What `store.engine` and the witness call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
+    }
 }
 
 /// What a change survives once it is answered.
@@ -66,6 +125,9 @@ pub enum StoreError {
     /// Deleting the task would delete more than one change may.
     #[error("the task has more than {0} sub-tasks; delete some of them first")]
     TooManySubtasks(usize),
+    /// The session knows too many files.
+    #[error("a session knows {0} files at the most")]
+    TooManyFiles(usize),
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     OnceReused,
@@ -75,6 +137,27 @@ pub enum StoreError {
     /// A key with this hash or id is there already.
     #[error("a key with this id is there already")]
     KeyExists,
+    /// The key lets nobody in, so there is nothing to go on with.
+    #[error("this key is revoked, inactive or expired")]
+    KeyNotActive,
+    /// The name is registered, and another owner's.
+    #[error("this name is registered by another owner")]
+    NameTaken,
+    /// The owner has registered no service of this name.
+    #[error("no service of this name is registered")]
+    NoSuchRegistration,
+    /// There are as many registrations as there may be.
+    #[error("there are {0} registrations, as many as there may be")]
+    TooManyRegistrations(usize),
+    /// No session of this chitty id has this id, or its time is up.
+    #[error("no such session")]
+    NoSuchSession,
+    /// There is a session with this id and other metadata.
+    #[error("there is a session with this id and other metadata")]
+    SessionExists,
+    /// The session cannot hold more.
+    #[error(transparent)]
+    SessionFull(#[from] SessionFull),
     /// The store cannot be used at the moment: see the log. Whether a change was made is not known.
     #[error("the store cannot be used: {0}")]
     Unavailable(Arc<str>),
@@ -93,7 +176,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore {
+pub trait Store: TaskStore + SessionStore + KeyStore + ContextStore + EventStore + RegistrationStore + Upkeep {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

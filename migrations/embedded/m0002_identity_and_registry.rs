@@ -1,7 +1,7 @@
 //! Format 2 of the embedded store: what it adds to format 1 (`m0001_context_sync.rs`), whose records stay as they are.
 //!
-//! New are services that register themselves, what is known of a project from one session to the next, and how far the
-//! event log was cut. The step from format 1 writes the format record anew and nothing else: there was nothing of these
+//! New are services that register themselves, what is known of a project from one session to the next, how far the
+//! event log was cut, and the order of a session's files. The step from format 1 writes the format record anew and nothing else: there was nothing of these
 //! kinds before. Versions before 0.2.0 do not know them and would not carry them along.
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,9 @@ pub const OLDEST_READER: &str = "0.2.0";
 pub mod kind {
     /// `r chitty 0 name 0` → [`super::RegistrationRecord`]. A name is registered once in the whole store.
     pub const REGISTRATION: u8 = b'r';
+    /// `g chitty 0 session 0 active(1) !last_accessed(8) SHA-256 of the URI(32)` → nothing; of context files. The
+    /// first is 0 for a file in the active set, else 1.
+    pub const FILE_BY_ACCESS: u8 = b'g';
     /// `j chitty 0 SHA-256 of the project's key(32)` → [`super::ProjectRecord`].
     pub const PROJECT: u8 = b'j';
 }

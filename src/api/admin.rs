@@ -1,25 +1,23 @@
 //! Answers for the operator, never on a public listener: `/metrics`, `/livez`, `/readyz` on the admin address, and what
 //! the command line asks on the admin socket.
 
+mod key;
+pub(super) mod remote;
+
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::Degraded;
-use crate::auth::key::list::{KeyList, ListedKey};
-use crate::auth::key::request::KeyWords;
-use crate::auth::key::{KeyReport, issue};
 use crate::problem::Problem;
 use crate::registry::report::RoutesReport;
 use crate::route::explain::Explanation;
-use crate::store::{Store, StoreError};
-use crate::telemetry::describe;
+use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 /// How far the process is: what `/readyz` answers.
@@ -43,12 +41,15 @@ pub struct AdminState {
     /// What is not as it should be.
     pub degraded: Degraded,
     /// The table in force, with everything that sources said.
-    pub routes: Arc<dyn Fn() -> RoutesReport + Send + Sync>,
+    pub routes: ReportRoutes,
     /// Explains one URL with the table in force.
     pub explain: Explain,
     /// Durable data.
     pub store: Arc<dyn Store>,
 }
+
+/// Tells the table in force, with everything that sources said. Takes a while where there is much to tell.
+pub type ReportRoutes = Arc<dyn Fn() -> RoutesReport + Send + Sync>;
 
 /// Explains one URL.
 pub type Explain = Arc<dyn Fn(&str) -> Result<Explanation, String> + Send + Sync>;
@@ -69,13 +70,16 @@ pub fn metrics_router(state: AdminState) -> Router {
         .with_state(state)
 }
 
-/// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/{id}/revoke`, and the three of [`metrics_router`].
+/// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/import`,
+/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))
         .route("/explain", get(explain_url))
-        .route("/keys", get(list_keys).post(make_key))
-        .route("/keys/{id}/revoke", post(revoke_key))
+        .route("/keys", get(key::list).post(key::make))
+        .route("/keys/import", post(key::import))
+        .route("/keys/{id}/revoke", post(key::revoke))
+        .route("/keys/{id}/rotate", post(key::rotate))
         .with_state(state.clone())
         .merge(metrics_router(state))
 }
@@ -115,58 +119,4 @@ async fn explain_url(State(state): State<AdminState>, Query(asked): Query<Asked>
         Ok(explanation) => axum::Json(explanation).into_response(),
         Err(message) => Problem::bad_request(message).response("", &http::HeaderMap::new()),
     }
-}
-
-/// Makes a key. The one answer that ever holds it whole, so it is for the socket alone.
-async fn make_key(State(state): State<AdminState>, body: Bytes) -> Response {
-    let refused = |message: String| Problem::bad_request(message).response("", &http::HeaderMap::new());
-    let Ok(words) = serde_json::from_slice::<KeyWords>(&body) else {
-        return refused("the body is not the JSON object that `keys create` of this version sends".to_owned());
-    };
-    let request = match words.read() {
-        Ok(request) => request,
-        Err(mistakes) => {
-            let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            return refused(mistakes.join("\n"));
-        }
-    };
-    match issue(&*state.store, request).await {
-        Ok(issued) => {
-            tracing::info!(key = %issued.key.id, chitty_id = %issued.key.chitty_id, "an API key was made");
-            let no_store = [(header::CACHE_CONTROL, "no-store")];
-            (no_store, axum::Json(KeyReport::from(issued))).into_response()
-        }
-        Err(error) => {
-            // The cause is told here, unlike to clients: who asks on the socket is the operator.
-            let message = describe(&error);
-            Problem { message, ..Problem::from(error) }.response("", &http::HeaderMap::new())
-        }
-    }
-}
-
-async fn list_keys(State(state): State<AdminState>) -> Response {
-    match state.store.keys().await {
-        Ok(keys) => axum::Json(KeyList::of(&keys)).into_response(),
-        Err(error) => store_problem(error),
-    }
-}
-
-async fn revoke_key(State(state): State<AdminState>, Path(id): Path<String>) -> Response {
-    let revoked = match id.parse() {
-        Ok(id) => state.store.revoke_key(&id).await,
-        Err(_) => Err(StoreError::NoSuchKey),
-    };
-    match revoked {
-        Ok(key) => {
-            tracing::info!(key = %key.id, chitty_id = %key.chitty_id, "an API key was revoked");
-            axum::Json(ListedKey::from(&*key)).into_response()
-        }
-        Err(error) => store_problem(error),
-    }
-}
-
-/// With its cause, unlike to clients: who asks on the socket is the operator.
-fn store_problem(error: StoreError) -> Response {
-    let message = describe(&error);
-    Problem { message, ..Problem::from(error) }.response("", &http::HeaderMap::new())
 }

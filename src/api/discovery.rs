@@ -13,7 +13,10 @@ use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
+use super::context::{SET_ACTIVE, SYNC_REPORT};
 use super::document::Document;
+use super::event::SSE;
+use super::service::STATUS;
 use super::task::TASKS;
 use super::{ApiState, Config, now};
 use crate::model::name::{Hostname, ServiceKey};
@@ -201,14 +204,17 @@ impl Documents {
                     authentication: Some(vec!["api_key", "bearer_token"]),
                     rate_limiting: false,
                 },
-                services: ServicesCapability { discovery: on_connect("/.well-known/chitty.json"), health_check: None },
+                services: ServicesCapability {
+                    discovery: on_connect("/.well-known/chitty.json"),
+                    health_check: on_connect(STATUS),
+                },
             },
             services: services.iter().map(|names| names.entry(&self.gateway, api.as_deref(), mcp.as_deref())).collect(),
             endpoints: Endpoints {
                 connect_base: connect.clone(),
                 api_base: api.clone(),
                 mcp_base: mcp.clone(),
-                sse: None,
+                sse: on_connect(SSE),
                 auth: self.config.auth.clone(),
                 registry: self.config.registry.clone(),
                 register: self.config.register.clone(),
@@ -221,7 +227,12 @@ impl Documents {
             },
             resource_uri_scheme: None,
             context_sync: ContextSync {
-                files: FileSync { set_active: None, sync_report: None, upload: None, presign: None },
+                files: FileSync {
+                    set_active: on_connect(SET_ACTIVE),
+                    sync_report: on_connect(SYNC_REPORT),
+                    upload: None,
+                    presign: None,
+                },
                 tasks: TaskSync {
                     list: on_connect(TASKS),
                     create: on_connect(TASKS),

@@ -19,6 +19,8 @@ use crate::store::{Expected, Once};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a body may take to arrive: it is held in memory until it is whole.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
+/// Entries of a page at the most; more are asked for in vain.
+const MAX_PAGE: usize = 1000;
 /// Longest idempotency key, in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
@@ -50,6 +52,14 @@ impl<'q> Parameters<'q> {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| &**value).filter(|value| !value.is_empty())
     }
+}
+
+/// A number of entries as the original read one: digits, and what may follow a decimal point, which says nothing.
+pub(super) fn page_limit(text: &str) -> Option<usize> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = (!whole.is_empty() && digits(whole) && digits(fraction)).then(|| whole.parse::<u64>().ok())??;
+    Some(usize::try_from(number).unwrap_or(MAX_PAGE).min(MAX_PAGE))
 }
 
 /// The whole body, of `limit` bytes at the most.
@@ -186,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_idempotency_key_is_visible_ascii_and_stands_for_one_request() {
-        let caller = Principal::test("k");
+        let caller = Principal::sample("alice", "s");
         let once_of = |method: &str, path: &str, keys: &[&str], body: &str| {
             let mut request = http::Request::builder().method(method).uri(path).body(()).unwrap();
             *request.headers_mut() = with(&IDEMPOTENCY_KEY, keys);

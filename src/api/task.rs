@@ -12,7 +12,6 @@
 
 mod answer;
 mod body;
-mod object;
 mod query;
 
 use axum::Json;

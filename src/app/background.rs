@@ -14,8 +14,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Shared, StartError};
 use crate::api::admin::{AdminState, metrics_router, socket_router};
+use crate::auth::authenticator::Authenticator;
 use crate::daemon::{self, Lifecycle, notify};
-use crate::registry::report::{RoutesReport, rejected_of};
+use crate::event::Hub;
+use crate::registry::report::rejected_of;
 use crate::route::explain::explain;
 use crate::store::Store;
 use crate::upstream::resolve::Resolver;
@@ -43,8 +45,9 @@ pub(super) async fn serve_admin(
     config: &daemon::Config,
     shared: &Shared,
     store: &Arc<dyn Store>,
+    auth: &Arc<Authenticator>,
 ) -> Result<SocketFile, StartError> {
-    let state = admin_state(shared, store);
+    let state = admin_state(shared, store, auth);
     if let Some(address) = config.metrics {
         let failed = |source| StartError::AdminAddress { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -110,19 +113,21 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|there| (there.dev(), there.ino()))
 }
 
-fn admin_state(shared: &Shared, store: &Arc<dyn Store>) -> AdminState {
+/// Has event streams end once the drain begins: they would never by themselves.
+pub(super) async fn end_streams(lifecycle: Lifecycle, hub: Arc<Hub>) {
+    lifecycle.draining().await;
+    hub.close();
+}
+
+fn admin_state(shared: &Shared, store: &Arc<dyn Store>, auth: &Arc<Authenticator>) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
-    let shared_by_routes = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
-    let shared_by_explain = shared_by_routes.clone();
+    let shared_by_explain = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
     AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
-        degraded: shared.degraded(store),
+        degraded: shared.degraded(store, auth),
         store: Arc::clone(store),
-        routes: Arc::new(move || {
-            let (registry, publisher) = &shared_by_routes;
-            RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status())
-        }),
+        routes: shared.report_routes(),
         explain: Arc::new(move |url| {
             let (registry, publisher) = &shared_by_explain;
             let rejected = rejected_of(&registry.merged());

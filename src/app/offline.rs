@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CLOSE_STORE, Shared, StartError, background};
-use crate::auth::key::request::KeyRequest;
+use crate::auth::key::import::{ImportError, ImportWords, Imported, import};
+use crate::auth::key::request::{KeyRequest, Lifetime};
+use crate::auth::key::rotate::{RotateReport, rotate};
 use crate::auth::key::{IssueError, Issued, issue};
 use crate::config::Config;
 use crate::model::id::KeyId;
@@ -78,6 +80,8 @@ pub enum KeyError {
     #[error(transparent)]
     Issue(#[from] IssueError),
     #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -103,6 +107,22 @@ pub fn keys(config: &Config) -> Result<Vec<Arc<Key>>, KeyError> {
 /// [`KeyError`].
 pub fn revoke_key(config: &Config, id: &KeyId) -> Result<Arc<Key>, KeyError> {
     Ok(in_store(config, async |store| store.revoke_key(id).await)??)
+}
+
+/// Gives a key a successor, in the store, which no daemon may have open.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn rotate_key(config: &Config, id: &KeyId, grace: Option<Lifetime>) -> Result<RotateReport, KeyError> {
+    Ok(in_store(config, async |store| rotate(store, id, grace).await)??)
+}
+
+/// Keeps keys of the original in the store, which no daemon may have open.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn import_keys(config: &Config, words: ImportWords) -> Result<Imported, KeyError> {
+    Ok(in_store(config, async |store| import(store, words).await)??)
 }
 
 /// Opens the store for one piece of work.

@@ -81,9 +81,11 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("listeners", old.listeners != new.listeners),
         ("domain, gateway", old.route != new.route),
         ("server.upstream_idle_connections", old.upstream != new.upstream),
-        ("limits, trusted_proxies, auth.header, cors", old.proxy != new.proxy),
+        ("limits, trusted_proxies, cors", old.proxy != new.proxy),
+        ("auth", old.auth != new.auth),
         ("discovery, gateway.landing_page", old.api != new.api),
         ("rate_limit", old.rate_limit != new.rate_limit),
+        ("events", old.event != new.event),
         ("log", old.telemetry != new.telemetry),
     ];
     changed.into_iter().filter_map(|(keys, changed)| changed.then_some(keys)).collect()

@@ -2,20 +2,22 @@
 //!
 //! A presented key is only ever hashed: no comparison sees it, and no log.
 
+pub mod import;
 pub mod list;
 pub mod request;
+pub mod rotate;
 
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, header};
+use http::HeaderName;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{AuthError, Principal};
-use crate::model::id::{IdError, KeyId};
+use crate::model::id::{IdError, KeyId, SessionId};
 use crate::model::key::{Key, KeyHash, KeyStatus};
 use crate::model::time::Time;
 use crate::store::{Store, StoreError};
@@ -102,42 +104,8 @@ pub fn header_as_written(name: &HeaderName) -> String {
     name.as_str().split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-/// Finds out who sent `headers`. The key is in `own`, else in `Authorization: Bearer`; where there is the former, the
-/// latter is not looked at.
-///
-/// # Errors
-/// [`AuthError`].
-pub async fn authenticate(store: &dyn Store, headers: &HeaderMap, own: &HeaderName) -> Result<Principal, AuthError> {
-    let presented = presented(headers, own)?;
-    let found = store.key(&hash(presented)).await.map_err(AuthError::Unavailable)?;
-    admit(found, Time::now())
-}
-
-fn presented<'h>(headers: &'h HeaderMap, own: &HeaderName) -> Result<&'h [u8], AuthError> {
-    let key = match (single(headers, own)?, single(headers, &header::AUTHORIZATION)?) {
-        (Some(key), _) => Some(key),
-        (None, Some(credentials)) => bearer(credentials),
-        (None, None) => None,
-    };
-    key.map(<[u8]>::trim_ascii).filter(|key| !key.is_empty()).ok_or(AuthError::Missing)
-}
-
-/// The one value of a header: whoever stands between a client and us may look at another one of several.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, AuthError> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(AuthError::Several),
-        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
-    }
-}
-
-fn bearer(credentials: &[u8]) -> Option<&[u8]> {
-    let end = credentials.iter().position(|&byte| byte == b' ')?;
-    let (scheme, key) = credentials.split_at(end);
-    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
-}
-
-fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
+/// Whom the key that was found lets in.
+pub(super) fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
     let key = found.ok_or(AuthError::Unknown)?;
     match (key.status, key.expires_at) {
         (KeyStatus::Inactive | KeyStatus::Revoked, _) => Err(AuthError::Inactive),
@@ -151,14 +119,10 @@ fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
 /// # Errors
 /// [`IssueError`].
 pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, IssueError> {
-    let mut random = [0; RANDOM_BYTES];
-    OsRng.try_fill_bytes(&mut random).map_err(IssueError::Random)?;
-    let secret = Secret(format!("{PREFIX}{}", hex::encode(random)));
-    let hash = hash(secret.0.as_bytes());
-    let id: KeyId = hex::encode(&hash.0[..ID_BYTES]).parse()?;
+    let Fresh { secret, hash, id } = Fresh::generate()?;
     let session_id = match request.session_id {
         Some(session_id) => session_id,
-        None => format!("key-{id}").parse()?,
+        None => own_session(&id)?,
     };
     let created_at = Time::now();
     let key = Key {
@@ -168,8 +132,8 @@ pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, Iss
         session_id,
         name: request.name.into(),
         scopes: request.scopes,
-        rate_limit: None,
-        quota: None,
+        rate_limit: request.rate_limit.map(Into::into),
+        quota: request.quota.map(Into::into),
         created_at,
         expires_at: request.expires_in.map(|lifetime| created_at.after(lifetime.into())),
         status: KeyStatus::Active,
@@ -178,7 +142,35 @@ pub async fn issue(store: &dyn Store, request: KeyRequest) -> Result<Issued, Iss
     Ok(Issued { secret, key })
 }
 
-fn hash(key: &[u8]) -> KeyHash {
+/// A secret that nobody has had, and what it is known by.
+struct Fresh {
+    secret: Secret,
+    hash: KeyHash,
+    id: KeyId,
+}
+
+impl Fresh {
+    fn generate() -> Result<Self, IssueError> {
+        let mut random = [0; RANDOM_BYTES];
+        OsRng.try_fill_bytes(&mut random).map_err(IssueError::Random)?;
+        let secret = Secret(format!("{PREFIX}{}", hex::encode(random)));
+        let hash = hash(secret.0.as_bytes());
+        Ok(Self { secret, hash, id: id_of(&hash)? })
+    }
+}
+
+/// The id of the key with this hash.
+fn id_of(hash: &KeyHash) -> Result<KeyId, IdError> {
+    hex::encode(&hash.0[..ID_BYTES]).parse()
+}
+
+/// The session of a key that was given none.
+fn own_session(id: &KeyId) -> Result<SessionId, IdError> {
+    format!("key-{id}").parse()
+}
+
+/// What is kept of a key.
+pub(super) fn hash(key: &[u8]) -> KeyHash {
     KeyHash(Sha256::digest(key).into())
 }
 
@@ -186,37 +178,6 @@ fn hash(key: &[u8]) -> KeyHash {
 mod tests {
     use super::*;
     use crate::model::key::Scope;
-
-    fn found_in(headers: &[(&str, &str)]) -> Option<String> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        }
-        let found = presented(&map, &HeaderName::from_static("x-key"));
-        found.ok().map(|key| String::from_utf8(key.to_vec()).unwrap())
-    }
-
-    #[test]
-    fn a_key_is_taken_from_its_own_header_else_from_bearer() {
-        for (headers, key) in [
-            (&[("x-key", "a")][..], Some("a")),
-            (&[("authorization", "Bearer a")], Some("a")),
-            (&[("authorization", "bEARER   a ")], Some("a")),
-            (&[("x-key", "a"), ("authorization", "Bearer b")], Some("a")),
-            (&[("x-key", ""), ("authorization", "Bearer b")], None),
-            (&[("x-key", "")], None),
-            (&[("authorization", "Bearer")], None),
-            (&[("authorization", "Bearer ")], None),
-            (&[("authorization", "Basic a")], None),
-            (&[("authorization", "a")], None),
-            (&[("x-api-key", "a")], None),
-            (&[("x-key", "a"), ("x-key", "a")], None),
-            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], None),
-            (&[], None),
-        ] {
-            assert_eq!(found_in(headers).as_deref(), key, "{headers:?}");
-        }
-    }
 
     fn key(status: KeyStatus, expires_at: Option<u64>) -> Arc<Key> {
         Arc::new(Key {

@@ -1,13 +1,19 @@
-//! `keys create`, `list` and `revoke`: API keys, by the running daemon, else in the store itself.
+//! `keys create`, `list`, `revoke`, `rotate` and `import`: API keys, by the running daemon, else in the store itself.
+
+mod import;
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::ask::{Asked, Question, ask};
 use super::{Configured, Format, Output, output};
 use crate::app::offline;
-use crate::auth::key::KeyReport;
-use crate::auth::key::list::{KeyFacts, KeyList, ListedKey};
+use crate::auth::key::list::{KeyFacts, KeyList, ListedKey, Standing};
 use crate::auth::key::request::{KeyField, KeyMistake, KeyWords};
+use crate::auth::key::rotate::{RotateReport, RotateWords};
+use crate::auth::key::{KeyReport, Secret};
 use crate::model::id::KeyId;
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +29,34 @@ pub(super) enum Keys {
     },
     /// Print what is known of every key
     List {
+        #[command(flatten)]
+        configured: Configured,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Give a key a new secret and print it, this once; everything else that is known of it stays
+    Rotate {
+        /// Its id, as `keys create` and `keys list` say it; not the key
+        id: String,
+        /// How long the old key is let in beside the new one, such as 10m, 1h or 30days; default: no longer
+        #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+        grace: Option<String>,
+        #[command(flatten)]
+        configured: Configured,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Have keys of the original go on working
+    ///
+    /// FILE holds its key records: a JSON object {"key:<apikey>": {...}}, an array of {"name" or "key", "value"} as
+    /// `wrangler kv` gives and takes it, or one of these a line. Keys are stored hashed. What is there already stays as
+    /// it is. A record that cannot be read costs itself, and is named by its place, from 0; the exit code is 1 then.
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         configured: Configured,
         #[command(flatten)]
@@ -57,6 +91,12 @@ pub(super) struct NewKey {
     /// How long it lasts, such as 1h, 30days or 1year; default: for ever
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires: Option<String>,
+    /// Requests a minute, such as 100 or 100/m; default: as the gateway limits callers
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    rate_limit: Option<String>,
+    /// Bytes of files, such as 512MiB or 10GiB; default: as the gateway allows each
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    quota: Option<String>,
 }
 
 impl From<NewKey> for KeyWords {
@@ -67,6 +107,8 @@ impl From<NewKey> for KeyWords {
             name: key.name,
             scopes: key.scope,
             expires_in: key.expires,
+            rate_limit: key.rate_limit,
+            quota: key.quota,
         }
     }
 }
@@ -75,6 +117,8 @@ pub(super) fn run(command: Keys) -> Result<(), String> {
     match command {
         Keys::Create { key, configured, output } => create(&key.into(), &configured, output.format),
         Keys::List { configured, output } => list(&configured, output.format),
+        Keys::Rotate { id, grace, configured, output } => rotate(&id, grace, &configured, output.format),
+        Keys::Import { file, dry_run, configured, output } => import::run(&file, dry_run, &configured, output.format),
         Keys::Revoke { id, configured, output } => revoke(&id, &configured, output.format),
     }
 }
@@ -90,12 +134,17 @@ fn list(configured: &Configured, format: Format) -> Result<(), String> {
     output::facts(&list, format)
 }
 
+const ACCEPTED: &str = "accepted: an id of `keys list`";
+
+/// It may be the key itself, which is for no screen.
+fn read_id(id: &str) -> Result<KeyId, String> {
+    id.parse().map_err(|_| format!("found what is no key's id; {ACCEPTED}"))
+}
+
 fn revoke(id: &str, configured: &Configured, format: Format) -> Result<(), String> {
-    let accepted = "accepted: an id of `keys list`";
-    // It may be the key itself, which is for no screen.
-    let id: KeyId = id.parse().map_err(|_| format!("found what is no key's id; {accepted}"))?;
+    let id = read_id(id)?;
     let (file, config) = configured.load()?;
-    let failed = |error: String| format!("{id}: {error}; {accepted}");
+    let failed = |error: String| format!("{id}: {error}; {ACCEPTED}");
     let question = format!("/keys/{id}/revoke");
     let sockets = Configured::sockets(&file, &config);
     let revoked =
@@ -109,6 +158,31 @@ fn revoke(id: &str, configured: &Configured, format: Format) -> Result<(), Strin
     output::facts(&revoked, format)
 }
 
+fn rotate(id: &str, grace: Option<String>, configured: &Configured, format: Format) -> Result<(), String> {
+    let id = read_id(id)?;
+    let words = RotateWords { grace };
+    let grace = words.read().map_err(|mistake| lines(&[mistake]))?;
+    let (file, config) = configured.load()?;
+    let failed = |error: String| format!("{id}: {error}; {ACCEPTED} whose status is active");
+    let body = serde_json::to_vec(&words).map_err(|error| error.to_string())?;
+    let question = format!("/keys/{id}/rotate");
+    let sockets = Configured::sockets(&file, &config);
+    let report = match ask::<RotateReport>(&sockets, &Question::Post(&question, body), IN_THE_STORE).map_err(failed)? {
+        Asked::Answer(report) => report,
+        Asked::NoDaemon => offline::rotate_key(&config, &id, grace).map_err(|error| failed(output::chain(&error)))?,
+    };
+    hand_out(&report, &report.key, &report.facts, format)?;
+    if format == Format::Text {
+        let old = &report.replaces;
+        let until = match (&old.status, &old.facts.expires_at) {
+            (Standing::Active, Some(end)) => format!("is let in until {end}"),
+            _ => "is let in no more".to_owned(),
+        };
+        output::complain(&format!("the key {} in whose place it is {until}", old.facts.id));
+    }
+    Ok(())
+}
+
 fn create(words: &KeyWords, configured: &Configured, format: Format) -> Result<(), String> {
     let request = words.read().map_err(|mistakes| lines(&mistakes))?;
     let (file, config) = configured.load()?;
@@ -119,18 +193,24 @@ fn create(words: &KeyWords, configured: &Configured, format: Format) -> Result<(
         Asked::Answer(report) => report,
         Asked::NoDaemon => offline::issue_key(&config, request).map_err(|error| output::chain(&error))?.into(),
     };
+    hand_out(&report, &report.key, &report.facts, format)
+}
+
+/// A key, for the one time that it is shown: all of `report`, or the key on standard output and what a person should
+/// know beside.
+fn hand_out(report: &impl Serialize, key: &Secret, facts: &KeyFacts, format: Format) -> Result<(), String> {
     let shown = match format {
-        Format::Json => serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?,
-        Format::Text => report.key.expose().to_owned(),
+        Format::Json => serde_json::to_string_pretty(report).map_err(|error| error.to_string())?,
+        Format::Text => key.expose().to_owned(),
     };
     output::hand_out(&shown).map_err(|error| {
+        let id = &facts.id;
         format!(
-            "standard output: {error}; the key {} was made, and nobody has it now: revoke it (`keys revoke {}`)",
-            report.facts.id, report.facts.id
+            "standard output: {error}; the key {id} was made, and nobody has it now: revoke it (`keys revoke {id}`)"
         )
     })?;
     if format == Format::Text {
-        output::complain(&about(&report.facts));
+        output::complain(&about(facts));
     }
     Ok(())
 }
@@ -147,6 +227,9 @@ fn flag(field: KeyField) -> &'static str {
         KeyField::Name => "--name",
         KeyField::Scopes => "--scope",
         KeyField::ExpiresIn => "--expires",
+        KeyField::RateLimit => "--rate-limit",
+        KeyField::Quota => "--quota",
+        KeyField::Grace => "--grace",
     }
 }
 

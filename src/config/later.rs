@@ -14,24 +14,14 @@ use crate::yaml::{FromYaml, Scalar, Section};
 const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3650 * 24 * 3600);
 /// From one byte to more than any disk holds.
 const SIZES: RangeInclusive<ByteSize> = ByteSize::b(1)..=ByteSize::tib(1024);
-/// Events.
-const COUNTS: RangeInclusive<u64> = 1..=1_000_000_000;
 /// A share of a whole.
 const SHARE: RangeInclusive<f64> = 0.0..=1.0;
 
 /// Reads them from the root.
 pub(super) fn read(root: &Section<'_>) {
-    root.later("events", 2, |value| read_events(&value.section()));
     root.later("files", 3, |value| read_files(&value.section()));
     root.later("tracing", 6, |value| read_tracing(&value.section()));
     root.later("mcp", 8, |value| read_mcp(&value.section()));
-}
-
-fn read_events(events: &Section<'_>) {
-    events.check_within("retain", &TIMES);
-    events.check_within("retain_count", &COUNTS);
-    events.check_within("heartbeat", &TIMES);
-    events.check_within("queue", &COUNTS);
 }
 
 fn read_files(files: &Section<'_>) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::listen::Listener;
 use super::surroundings::Surroundings;
-use crate::store::{Config as Store, Durability};
+use crate::store::{Config as Store, Durability, Engine, Retention};
 use crate::yaml::{FromYaml, Scalar, Section, Value};
 use crate::{daemon, upstream};
 
@@ -24,27 +24,32 @@ const IDLE_CONNECTIONS: RangeInclusive<usize> = 0..=1_000_000;
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 /// The store, for a daemon started by hand; a service unit names a folder of its own.
 const STORE_PATH: &str = "./data";
+/// The capability that brings the `PostgreSQL` store.
+const POSTGRES: u8 = 9;
 /// The admin socket's file name.
 const SOCKET: &str = "admin.sock";
 
 /// `store`.
 pub(super) fn read_store(store: &Section<'_>, surroundings: &Surroundings) -> Store {
-    let engines = [("sled", None), ("fjall", Some(2)), ("postgres", Some(9))];
-    // What would be written meanwhile would be in the wrong place, so another engine is not one to be ignored.
-    if let Some(value) = store.value("engine")
-        && let Some(Some(capability)) = value.word(&engines)
-    {
-        let found = value.raw().unwrap_or_default();
-        value.mistake(format!(
-            "\"{found}\" comes with capability {capability}, which this build does not have; accepted: sled"
-        ));
-    }
+    let engines = [("sled", Some(Engine::Sled)), ("fjall", Some(Engine::Fjall)), ("postgres", None)];
+    let engine = store.value("engine").and_then(|value| {
+        let engine = value.word(&engines)?;
+        if engine.is_none() {
+            // What would be written meanwhile would be in the wrong place, so this one is not to be ignored.
+            value.mistake(format!(
+                "\"postgres\" comes with capability {POSTGRES}, which this build does not have; accepted: sled, fjall"
+            ));
+        }
+        engine
+    });
     let durabilities = [("power_loss", Durability::PowerLoss), ("process_crash", Durability::ProcessCrash)];
-    store.later("url", 9, Value::check::<PostgresUrl>);
+    store.later("url", POSTGRES, Value::check::<PostgresUrl>);
     let usual = || surroundings.state_directory.clone().unwrap_or_else(|| STORE_PATH.into());
     Store {
         path: store.optional("path").unwrap_or_else(usual),
         durability: store.word("durability", &durabilities).unwrap_or_default(),
+        retention: Retention::default(),
+        engine: engine.unwrap_or_default(),
     }
 }
 

@@ -92,7 +92,12 @@ fn an_empty_file_is_all_defaults() {
         socket: "./data/admin.sock".into(),
     };
     assert_eq!(config.daemon, expected);
-    let expected = store::Config { path: "./data".into(), durability: store::Durability::PowerLoss };
+    let expected = store::Config {
+        path: "./data".into(),
+        durability: store::Durability::PowerLoss,
+        engine: store::Engine::Sled,
+        retention: store::Retention::default(),
+    };
     assert_eq!(config.store, expected);
     assert_eq!(config.listeners, [listener::Config { bind: "127.0.0.1:8080".parse().unwrap() }]);
     let expected = route::Config {
@@ -123,7 +128,9 @@ fn an_empty_file_is_all_defaults() {
         idle_timeout: Duration::from_secs(75),
     };
     assert_eq!(config.proxy.limits, limits);
-    assert_eq!((config.proxy.trusted_proxies.len(), config.proxy.auth_header.as_str()), (0, "x-chittyos-api-key"));
+    assert_eq!(config.proxy.trusted_proxies.len(), 0);
+    let header = http::HeaderName::from_static("x-chittyos-api-key");
+    assert_eq!(config.auth, crate::auth::Config { header, jwt: None, cf_access: None });
     let origins = [
         "https://*.localhost",
         "https://*.chittyconnect-ui.pages.dev",
@@ -153,15 +160,26 @@ fn what_is_written_is_what_the_components_get() {
     let config = parse(include_str!("../../tests/golden/config/every-key.yaml"));
     assert_eq!((config.daemon.threads, config.daemon.metrics), (2, None));
     assert_eq!(config.daemon.socket, Path::new("/run/cc/admin.sock"));
-    let expected = store::Config { path: "/var/lib/cc".into(), durability: store::Durability::ProcessCrash };
+    let expected = store::Config {
+        path: "/var/lib/cc".into(),
+        durability: store::Durability::ProcessCrash,
+        engine: store::Engine::Fjall,
+        retention: store::Retention::default(),
+    };
     assert_eq!(config.store, expected);
     assert_eq!(config.upstream.idle_connections, NonZeroUsize::new(1000));
     assert_eq!(config.route.connect, [host("connect.chitty.cc"), host("ch1tty.com")]);
     assert_eq!((config.route.public_scheme, config.route.public_port), ("https", Some(8443)));
     assert_eq!(config.registry.snapshot, None);
-    let [registry::SourceConfig::File(file), registry::SourceConfig::Http(http)] = &config.registry.sources[..] else {
+    let [
+        registry::SourceConfig::File(file),
+        registry::SourceConfig::Http(http),
+        registry::SourceConfig::Embedded(embedded),
+    ] = &config.registry.sources[..]
+    else {
         panic!("{:?}", config.registry.sources)
     };
+    assert_eq!((embedded.ttl, embedded.allowed_networks.len()), (Duration::from_secs(45), 1));
     assert_eq!((file.as_path(), http.max_bytes), (Path::new("/etc/cc/services.yaml"), 4 << 20));
     assert_eq!((http.url.as_str(), &*http.paths), ("https://registry.chitty.cc/", &["/api/services".to_owned()][..]));
     let [service] = &config.registry.services[..] else { panic!("{:?}", config.registry.services) };
@@ -174,9 +192,29 @@ fn what_is_written_is_what_the_components_get() {
         (Some(10 << 20), Some(false), Some(false))
     );
     assert_eq!(service.health_path.as_deref(), Some("/health"));
+    let asked = (service.health_interval, service.health_timeout);
+    assert_eq!(asked, (Some(Duration::from_secs(10)), Some(Duration::from_secs(2))));
     assert_eq!(config.proxy.limits.uri_bytes, 4096);
-    assert_eq!(config.proxy.auth_header.as_str(), "x-key");
+    assert_eq!(config.auth.header.as_str(), "x-key");
+    let jwt = config.auth.jwt.unwrap();
+    assert_eq!((&*jwt.issuer, jwt.jwks_url.as_str()), ("https://auth.chitty.cc", "https://auth.chitty.cc/jwks"));
+    let pair = config.auth.cf_access.unwrap();
+    assert_eq!((&*pair.client_id, pair.client_secret_file.as_path()), ("abc.access", Path::new("/etc/cc/cf")));
     assert_eq!(config.telemetry.access, telemetry::AccessLog::File("/var/log/cc/access.log".into()));
+}
+
+#[test]
+fn events_have_a_pace_and_a_length() {
+    let event = |text: &str| {
+        let event = parse(text).event;
+        (event.heartbeat.as_secs(), event.queue)
+    };
+    assert_eq!(event(""), (15, 256));
+    assert_eq!(event("events: {heartbeat: 1s, queue: 1}"), (1, 1));
+    assert_eq!(event("events: {heartbeat: 1h, queue: 16384}"), (3600, 16_384));
+    for wrong in ["heartbeat: 999ms", "heartbeat: 2h", "queue: 0", "queue: 16385"] {
+        assert!(Config::parse(&format!("events: {{{wrong}}}"), "c.yaml").is_err(), "{wrong}");
+    }
 }
 
 #[test]

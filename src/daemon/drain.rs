@@ -24,6 +24,7 @@ pub async fn end_process(
 ) -> ! {
     lifecycle.draining().await;
     super::notify::stopping();
+    in_flight.drain();
     let drained = async {
         tokio::time::sleep(SETTLE).await;
         in_flight.idle().await;

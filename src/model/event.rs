@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::id::{ChittyId, SessionId};
+use super::file::FileFacts;
+use super::id::{ChittyId, SessionId, SyncId};
 use super::json::Json;
+use super::sync::{Ingest, SyncReport};
 use super::task::{Priority, Task};
 use super::time::Time;
 
@@ -46,6 +48,37 @@ enum Body<'a> {
         #[serde(rename = "task_id")]
         task_id: String,
     },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum ContextBody<'a> {
+    #[serde(rename = "context.files.updated", rename_all = "camelCase")]
+    FilesUpdated { session_id: &'a SessionId, files: Vec<FileBody<'a>> },
+    #[serde(rename = "context.files.synced", rename_all = "camelCase")]
+    FilesSynced { session_id: &'a SessionId, path_prefix: Option<&'a str>, count: usize, event_id: String },
+    #[serde(rename = "context.session.ingested", rename_all = "camelCase")]
+    SessionIngested {
+        session_id: &'a SessionId,
+        chitty_id: &'a ChittyId,
+        project: Option<&'a Json>,
+        event_count: u64,
+        event_id: String,
+    },
+}
+
+/// A file as subscribers are told of it.
+#[derive(Serialize)]
+struct FileBody<'a> {
+    uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mime: Option<&'a str>,
 }
 
 /// The fields that changed, with what they are now.
@@ -114,6 +147,75 @@ impl Event {
     pub fn task_deleted(task: &Task, at: Time) -> Result<Self, serde_json::Error> {
         let body = Body::Deleted { session_id: &task.session_id, task_id: task.task_id.to_string() };
         Self::of(task, at, "task.deleted", &body)
+    }
+
+    /// The active files of a session are now `files`.
+    ///
+    /// # Errors
+    /// serde's, which these types do not give.
+    pub fn files_updated(
+        chitty_id: &ChittyId,
+        session_id: &SessionId,
+        files: &[FileFacts],
+        at: Time,
+    ) -> Result<Self, serde_json::Error> {
+        let files = files.iter().map(|file| FileBody {
+            uri: &file.uri,
+            name: file.name.as_deref(),
+            size: file.size,
+            sha256: file.sha256.as_deref(),
+            mime: file.mime.as_deref(),
+        });
+        let body = ContextBody::FilesUpdated { session_id, files: files.collect() };
+        Self::in_context(chitty_id, session_id, at, "context.files.updated", &body)
+    }
+
+    /// Files were reported.
+    ///
+    /// # Errors
+    /// serde's, which these types do not give.
+    pub fn files_synced(
+        chitty_id: &ChittyId,
+        session_id: &SessionId,
+        report: &SyncReport,
+        id: SyncId,
+        at: Time,
+    ) -> Result<Self, serde_json::Error> {
+        let (path_prefix, count) = (report.path_prefix.as_deref(), report.files.len());
+        let body = ContextBody::FilesSynced { session_id, path_prefix, count, event_id: id.to_string() };
+        Self::in_context(chitty_id, session_id, at, "context.files.synced", &body)
+    }
+
+    /// A session was taken in.
+    ///
+    /// # Errors
+    /// serde's, which these types do not give.
+    pub fn session_ingested(
+        chitty_id: &ChittyId,
+        session_id: &SessionId,
+        ingest: &Ingest,
+        id: SyncId,
+        at: Time,
+    ) -> Result<Self, serde_json::Error> {
+        let body = ContextBody::SessionIngested {
+            session_id,
+            chitty_id,
+            project: ingest.project.as_ref(),
+            event_count: ingest.count,
+            event_id: id.to_string(),
+        };
+        Self::in_context(chitty_id, session_id, at, "context.session.ingested", &body)
+    }
+
+    fn in_context(
+        chitty_id: &ChittyId,
+        session_id: &SessionId,
+        at: Time,
+        name: &str,
+        body: &ContextBody<'_>,
+    ) -> Result<Self, serde_json::Error> {
+        let (chitty_id, session_id) = (chitty_id.clone(), session_id.clone());
+        Ok(Self { chitty_id, session_id, at, name: name.to_owned(), body: Json::of(body)? })
     }
 
     fn of(task: &Task, at: Time, name: &str, body: &Body<'_>) -> Result<Self, serde_json::Error> {

@@ -1,4 +1,5 @@
-//! Who and what stored things belong to: [`ChittyId`], [`SessionId`], [`TaskId`], [`KeyId`].
+//! Who and what stored things belong to, and what they are called: [`ChittyId`], [`SessionId`], [`KeyId`], [`TaskId`],
+//! [`FileId`], [`SyncId`].
 //!
 //! They become parts of store keys, file names and event channels, so each is checked when made and holds no separator.
 
@@ -90,42 +91,59 @@ text_id!(
     "A-Z, a-z, 0-9 and `-`"
 );
 
-/// A task, unique in the whole store: a version 4 UUID (RFC 9562 §5.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct TaskId(Uuid);
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(Uuid);
 
-impl TaskId {
-    /// A new one.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
-    }
+        impl $name {
+            /// A new one.
+            #[must_use]
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
 
-    /// As 16 bytes, ordered as the text is.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
+            /// As 16 bytes, ordered as the text is.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
 
-    /// The inverse of [`TaskId::as_bytes`].
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
+            /// The inverse of `as_bytes`.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
 
-    /// Reads the hyphenated form, in which it is always written; no other is a task's id.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let hyphenated = text.len() == uuid::fmt::Hyphenated::LENGTH;
-        Uuid::try_parse(text).ok().filter(|_| hyphenated).map(Self)
-    }
+            /// Reads the hyphenated form, in which it is always written; no other is an id.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let hyphenated = text.len() == uuid::fmt::Hyphenated::LENGTH;
+                Uuid::try_parse(text).ok().filter(|_| hyphenated).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+    };
 }
 
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_hyphenated().fmt(f)
-    }
-}
+uuid_id!(
+    /// A task, unique in the whole store: a version 4 UUID (RFC 9562 §5.4).
+    TaskId
+);
+uuid_id!(
+    /// A file in the context of a session: a version 4 UUID.
+    FileId
+);
+uuid_id!(
+    /// A synchronisation: a version 4 UUID.
+    SyncId
+);
 
 #[cfg(test)]
 mod tests {

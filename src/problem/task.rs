@@ -76,14 +76,22 @@ impl From<StoreError> for Problem {
                 Self::task_refused(TaskRefusal::Creation, message)
             }
             StoreError::TooManySubtasks(_) => Self::new(StatusCode::CONFLICT, "too_many_subtasks", message),
+            StoreError::TooManyFiles(_) => Self::new(StatusCode::CONFLICT, "too_many_files", message),
             StoreError::OnceReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
                 "this Idempotency-Key came with another request before; accepted: a new one for each request",
             ),
             StoreError::NoSuchKey => Self::not_found(message),
+            StoreError::NameTaken => Self::name_taken(message),
+            StoreError::NoSuchRegistration => Self::service_not_found(message),
+            StoreError::TooManyRegistrations(_) => Self::new(StatusCode::CONFLICT, "too_many_registrations", message),
             // Of keys, which nobody is given over this API.
             StoreError::KeyExists => Self::internal(),
+            StoreError::KeyNotActive => Self::new(StatusCode::CONFLICT, "key_not_active", message),
+            StoreError::NoSuchSession => Self::session_not_found(),
+            StoreError::SessionExists => Self::session_exists(),
+            StoreError::SessionFull(full) => Self::session_full(&full),
             StoreError::Unavailable(_) => Self {
                 retry_after: Some(STORE_RETRY_AFTER),
                 ..Self::new(

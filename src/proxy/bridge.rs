@@ -152,7 +152,9 @@ pub(super) fn header_of(session: &Session, response: &Response) -> Result<Respon
     }
     let bodiless = matches!(response.status().as_u16(), 204 | 304);
     if !bodiless && !response.headers().contains_key(header::CONTENT_LENGTH) {
-        if let Some(length) = response.body().size_hint().exact() {
+        // axum states the length that GET would have and takes the body away: where it states none, there is none to state.
+        let exact = response.body().size_hint().exact().filter(|_| session.req_header().method != Method::HEAD);
+        if let Some(length) = exact {
             header.insert_header(header::CONTENT_LENGTH, length.to_string())?;
         } else if session.req_header().version >= Version::HTTP_11 {
             header.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;

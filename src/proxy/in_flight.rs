@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus::IntGauge;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// Counts requests in flight. Clone freely.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,7 @@ pub struct InFlight(Arc<Counter>);
 struct Counter {
     count: AtomicUsize,
     idle: Notify,
+    draining: CancellationToken,
 }
 
 /// One request in flight; over when dropped.
@@ -36,6 +38,16 @@ impl InFlight {
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.count.load(Ordering::Acquire)
+    }
+
+    /// From now on it is waited for that nothing is in flight.
+    pub fn drain(&self) {
+        self.0.draining.cancel();
+    }
+
+    /// Resolves once that is waited for.
+    pub async fn draining(&self) {
+        self.0.draining.cancelled().await;
     }
 
     /// Resolves once nothing is in flight.

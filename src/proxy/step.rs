@@ -2,22 +2,28 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, Version};
-use pingora::Result;
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::server::HttpSession;
+use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 use super::connection::Connection;
 use super::context::{RequestContext, RequestId, Rewrite};
 use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, target};
+use crate::auth::authenticator::names_another;
 use crate::model::request::RequestFacts;
+use crate::model::service::ServiceAuth;
 use crate::problem::{ErrorWord, Problem};
 use crate::route::hostname::RequestHost;
 use crate::route::table::Target;
 use crate::telemetry::metrics::RouteKind;
+
+/// How long a client may take to read the end of its event stream once the daemon is being stopped.
+const STREAM_END: Duration = Duration::from_secs(1);
 
 impl Gateway {
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
@@ -91,6 +97,24 @@ impl Gateway {
         Ok(None)
     }
 
+    /// Lets a request through to a service that asks for something, as the service's `auth` says.
+    pub(super) async fn authorize(
+        &self,
+        asked: ServiceAuth,
+        headers: &HeaderMap,
+        context: &mut RequestContext,
+    ) -> Result<(), Problem> {
+        let auth = &self.parts.auth;
+        let admitted = auth.admit(asked, headers).await;
+        if let Some(admitted) = admitted.map_err(|error| Problem::unauthenticated(&error, auth.header()))? {
+            if names_another(headers, &admitted.principal) {
+                return Err(Problem::another_chitty_id("the header X-ChittyID", &admitted.principal));
+            }
+            context.authorization_is_ours = admitted.by_authorization;
+        }
+        Ok(())
+    }
+
     pub(super) fn body_limit(&self, context: &RequestContext) -> u64 {
         let own = context.upstream.as_ref().and_then(|upstream| upstream.service().body_bytes);
         own.unwrap_or(self.parts.config.limits.body_bytes)
@@ -112,7 +136,19 @@ impl Gateway {
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;
         let patience = self.parts.config.limits.idle_timeout;
-        Ok(bridge::write(session, head, response.into_body(), patience).await?)
+        let is_endless = header::is_event_stream(&head);
+        let written = bridge::write(session, head, response.into_body(), patience);
+        if !is_endless {
+            return Ok(written.await?);
+        }
+        let overdue = async {
+            self.parts.in_flight.draining().await;
+            tokio::time::sleep(STREAM_END).await;
+        };
+        tokio::select! {
+            written = written => Ok(written?),
+            () = overdue => Err(Error::explain(ErrorType::WriteTimedout, "an event stream that nobody reads").into_down().into()),
+        }
     }
 
     /// What every answer on a gateway host carries, and the request id on all.

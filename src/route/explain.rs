@@ -9,7 +9,7 @@ use url::Url;
 use super::RouteError;
 use super::hostname::RequestHost;
 use super::table::{Resolved, Table, Target};
-use crate::model::service::{Rejected, SourceName};
+use crate::model::service::{Rejected, ServiceAuth, SourceName};
 use crate::upstream::Upstream;
 
 /// Names this alike (0 to 1, Jaro-Winkler) are worth showing.
@@ -58,6 +58,9 @@ pub struct ServiceFacts {
     pub timeouts_ms: [Option<u64>; 4],
     /// Largest request body, in bytes; `null` = the gateway's own limit.
     pub body_bytes: Option<u64>,
+    /// What a caller needs: `none`, `key` or `jwt`.
+    #[serde(default)]
+    pub auth: ServiceAuth,
     /// Whether credentials go upstream.
     pub forward_credentials: bool,
     /// Whether it is switched on.
@@ -104,6 +107,7 @@ impl ServiceFacts {
             timeouts_ms: timeouts
                 .map(|limit| limit.map(|limit: Duration| limit.as_millis().try_into().unwrap_or(u64::MAX))),
             body_bytes: service.body_bytes,
+            auth: service.auth,
             forward_credentials: service.forward_credentials,
             enabled: service.enabled,
         }
@@ -184,7 +188,7 @@ impl Explanation {
         let (answer, wanted) = match error {
             RouteError::UnknownHost(host) => ("unknown_host", Some(host.clone())),
             RouteError::UnknownService(name) => ("unknown_service", Some(name.clone())),
-            RouteError::NotAServicePath(_) => ("not_found", None),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => ("not_found", None),
             RouteError::Loading => ("table_loading", Some(host.as_str().to_owned())),
             RouteError::Disabled { service, .. } => ("service_disabled", self.known(table, service)),
             RouteError::NoEndpoint(service) => ("no_endpoint", self.known(table, service)),
@@ -221,7 +225,8 @@ fn role(table: &Table, host: &RequestHost) -> &'static str {
         Some(Role::Connect) => "a connect host of the gateway",
         Some(Role::Api) => "an api host of the gateway",
         Some(Role::Mcp) => "an mcp host of the gateway",
-        Some(Role::Files | Role::Register) => "kept by the gateway",
+        Some(Role::Files) => "kept by the gateway",
+        Some(Role::Register) => "a host of the gateway for services that register themselves",
         None => "answered as a connect host (an address or localhost)",
     }
 }
@@ -261,6 +266,12 @@ impl fmt::Display for Explanation {
             let body = service.body_bytes.map_or("the gateway's limit".to_owned(), |bytes| format!("{bytes} bytes"));
             let credentials = if service.forward_credentials { "go upstream" } else { "stop here" };
             writeln!(f, "policy:    body up to {body}; Authorization and Cookie {credentials}")?;
+            let asked = match service.auth {
+                ServiceAuth::None => "nothing of callers",
+                ServiceAuth::Key => "an API key, which stops here",
+                ServiceAuth::Jwt => "a token of the issuer auth.jwt, which stops here",
+            };
+            writeln!(f, "auth:      {} (the gateway asks for {asked})", service.auth)?;
         }
         if let Some(path) = &self.upstream_path {
             writeln!(f, "upstream:  {path}")?;

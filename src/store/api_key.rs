@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::model::id::KeyId;
 use crate::model::key::{Key, KeyHash};
+use crate::model::time::Time;
 
 /// The API keys of every chitty id.
 #[async_trait]
@@ -22,4 +23,11 @@ pub trait KeyStore: Send + Sync {
 
     /// Has a key let nobody in any more, from the next request on. The key as it is then.
     async fn revoke_key(&self, id: &KeyId) -> Result<Arc<Key>, StoreError>;
+
+    /// Keeps `new` and ends `old`, in one change: at `old_ends`, where that is before its own end, or at once, which
+    /// revokes it. The old key as it is then.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchKey`], [`StoreError::KeyNotActive`] where `old` lets nobody in, [`StoreError::KeyExists`].
+    async fn rotate_key(&self, old: &KeyId, new: Key, old_ends: Option<Time>) -> Result<Arc<Key>, StoreError>;
 }

@@ -19,9 +19,8 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::engine::{OpenError, Opened, Opener};
-use super::folder::RESERVE;
 use super::key;
-use super::kv::{Kv, KvError};
+use super::kv::{Kv, KvError, RESERVE};
 use super::migration::encode;
 use super::migration::m0001_context_sync::CommitRecord;
 use super::witness::Witness;
@@ -147,10 +146,15 @@ impl Writer {
         let Opened { kv, commit, witness } = self.opener.open()?;
         (self.on_open)(&*kv)?;
         let kv: Arc<dyn Kv> = kv.into();
+        self.shared.last_event.store(commit.event, Ordering::Release);
         self.shared.set_kv(Some(Arc::clone(&kv)));
         self.open = Some(Open { kv, commit, witness });
         self.failed = None;
         self.check_room();
+        // What was not acknowledged may have become durable all the same.
+        if let Some(sink) = self.shared.sink.get() {
+            sink.reread(commit.event);
+        }
         Ok(())
     }
 
@@ -204,14 +208,20 @@ impl Writer {
         self.shared.trouble().map(StoreError::Unavailable)
     }
 
+    /// Room that stays on the disk.
+    fn reserve(&self) -> u64 {
+        self.open.as_ref().map_or(RESERVE, |open| open.kv.reserve())
+    }
+
     /// Notes whether there is room. Whether there is.
     fn check_room(&self) -> bool {
         // A disk that does not say how full it is will say so when it is written to.
         let room = self.opener.folder.room().unwrap_or(u64::MAX);
-        let enough = room >= RESERVE;
+        let reserve = self.reserve();
+        let enough = room >= reserve;
         let mebibytes = |bytes: u64| bytes >> 20;
         self.shared.set_trouble((!enough).then(|| {
-            format!("the disk has {} MiB left; it needs {} MiB to go on", mebibytes(room), mebibytes(RESERVE))
+            format!("the disk has {} MiB left; it needs {} MiB to go on", mebibytes(room), mebibytes(reserve))
         }));
         enough
     }
@@ -241,13 +251,20 @@ impl Writer {
             None if committed == 0 => Ok(()),
             None => {
                 let effects = changes.take_effects();
+                let events = changes.take_events();
                 self.shared.writing_since.store(Time::now().as_millis(), Ordering::Relaxed);
                 let written = write(open, changes);
                 self.shared.writing_since.store(0, Ordering::Relaxed);
                 self.metrics.store_committed(committed);
                 if written.is_ok() {
+                    self.shared.last_event.store(open.commit.event, Ordering::Release);
                     for effect in effects {
                         effect();
+                    }
+                    if let Some(sink) = self.shared.sink.get() {
+                        for (number, event) in events {
+                            sink.publish(number, event);
+                        }
                     }
                 }
                 written
@@ -285,7 +302,7 @@ impl Writer {
             return;
         }
         let room = self.opener.folder.room().unwrap_or(u64::MAX);
-        if self.hopeless || room < RESERVE {
+        if self.hopeless || room < self.reserve() {
             return;
         }
         // From here on there is nothing to read either, until the engine is open again.

@@ -4,25 +4,33 @@
 //! that a disk which hangs holds up nobody who is only proxied. API keys are asked for with every request and are few, so
 //! all of them are kept in memory.
 
-mod api_key;
+pub(super) mod api_key;
+mod context;
+mod event;
 mod list;
 mod once;
-mod task;
-mod verify;
+mod registration;
+pub(super) mod retention;
+mod session;
+pub(super) mod task;
+mod upkeep;
+pub(super) mod verify;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::commit::{Committer, Shared, Transaction};
+use super::commit::{Committer, Shared, Transaction, unreadable};
 use super::engine::{OpenKv, Opener};
+use super::kv::fjall::FjallKv;
 use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
-use super::{Config, Durability, Store, StoreError};
+use super::migration::RecordError;
+use super::{Config, Durability, Engine, Store, StoreError, value};
 use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
@@ -30,20 +38,28 @@ use crate::telemetry::metrics::Metrics;
 pub use super::engine::OpenError;
 pub use verify::Report;
 
+/// Looks at a record that is changed again and again meanwhile.
+const LOOKS: usize = 100;
 /// Reads at once. Most of them wait for no disk, and more would take the cores from requests that are only proxied.
 const READERS: usize = 4;
 /// How long a request waits for its turn to read, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The engine's name in the witness.
-const SLED: &str = "sled";
+
+/// The engine of a configuration: its name, and how it is opened.
+pub(super) fn engine_of(config: &Config) -> (&'static str, OpenKv) {
+    (config.engine.name(), opens(config.engine, config.durability))
+}
 
 type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
 
 /// The embedded store.
 pub struct Embedded {
+    path: PathBuf,
+    engine: &'static str,
     committer: Arc<Committer>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     keys: Arc<Keys>,
+    registrations: Arc<registration::Known>,
     readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
@@ -55,10 +71,8 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`], whose text is for the operator.
     pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        let durability = config.durability;
-        let open_kv: OpenKv =
-            Box::new(move |folder| SledKv::open(folder, durability).map(|kv| Box::new(kv) as Box<dyn Kv>));
-        Self::open_with(&config.path, durability, SLED, open_kv, metrics)
+        let Config { engine, durability, .. } = *config;
+        Self::open_with(&config.path, durability, engine.name(), opens(engine, durability), metrics)
     }
 
     pub(super) fn open_with(
@@ -71,14 +85,18 @@ impl Embedded {
         let opener = Opener::new(path, durability, engine, open_kv)?;
         let shared = Arc::new(Shared::default());
         let keys = Arc::new(Keys::default());
-        let loaded = Arc::clone(&keys);
+        let registrations = Arc::new(registration::Known::default());
+        let loaded = (Arc::clone(&keys), Arc::clone(&registrations));
         let on_open = Box::new(move |kv: &dyn Kv| {
             let all = api_key::load(kv).map_err(|error| OpenError::Keys { why: error.to_string() })?;
-            *loaded.write().unwrap_or_else(PoisonError::into_inner) = all;
+            *loaded.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+            let all = registration::load(kv).map_err(|error| OpenError::Registrations { why: error.to_string() })?;
+            *loaded.1.write().unwrap_or_else(PoisonError::into_inner) = all;
             Ok(())
         });
         let committer = Arc::new(Committer::start(opener, Arc::clone(&shared), Arc::clone(&metrics), on_open)?);
-        Ok(Self { committer, shared, keys, readers: Arc::new(Semaphore::new(READERS)), metrics })
+        let (path, readers) = (path.to_owned(), Arc::new(Semaphore::new(READERS)));
+        Ok(Self { path, engine, committer, shared, keys, registrations, readers, metrics })
     }
 
     /// Reads everything and checks that rows and indexes agree. Blocks, for as long as reading everything takes.
@@ -87,7 +105,7 @@ impl Embedded {
     /// [`StoreError::Unavailable`].
     pub fn verify(&self) -> Result<Report, StoreError> {
         let kv = self.shared.kv()?;
-        verify::verify(&*kv)
+        verify::verify(&*kv).map_err(|error| unreachable_engine(&error))
     }
 
     /// Has the writer do `change`; the answer comes once it is durable.
@@ -162,6 +180,42 @@ impl Store for Embedded {
             tracing::error!("the store could not be closed");
         }
     }
+}
+
+/// The value of `key`; `None` also when it is not whole, which it is not while it is being moved.
+fn read_value(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
+    match value::read(key, get, || None) {
+        Ok(value) => Ok(value),
+        Err(None) => Ok(None),
+        Err(Some(error)) => Err(error),
+    }
+}
+
+/// How `engine` is opened in its folder.
+pub(super) fn opens(engine: Engine, durability: Durability) -> OpenKv {
+    match engine {
+        Engine::Sled => Box::new(move |folder| Ok(Box::new(SledKv::open(folder, durability)?))),
+        Engine::Fjall => Box::new(move |folder| Ok(Box::new(FjallKv::open(folder, durability)?))),
+    }
+}
+
+/// The value of `key`, of a kind whose records are replaced where they are. The pieces of a long one may be replaced
+/// between two looks, and there is no telling from them; so it is looked at until it is twice the same.
+fn read_replaced(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
+    let mut before = None;
+    for _ in 0..LOOKS {
+        match value::read(key, get, || None) {
+            Ok(Some(value)) if !value::is_one_entry(value.len()) && before.as_ref() != Some(&value) => {
+                before = Some(value);
+            }
+            Ok(value) => return Ok(value),
+            Err(Some(error)) => return Err(error),
+            Err(None) => before = None,
+        }
+    }
+    Err(unreadable(RecordError::Damaged))
 }
 
 /// The engine failed while it was read.

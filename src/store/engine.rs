@@ -7,14 +7,14 @@
 mod error;
 
 use std::io;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use super::Durability;
 use super::folder::{Folder, FolderError};
 use super::key;
-use super::kv::{Batch, Direction, Kv, KvError, is_full};
+use super::kv::{Batch, Kv, KvError, is_full};
 use super::migration::m0001_context_sync::{CommitRecord, FormatRecord};
 use super::migration::{self, FORMAT, OLDEST_READER, RecordError};
 use super::witness::{self, Found, Testimony, Witness};
@@ -33,6 +33,8 @@ pub(super) struct Opener {
     pub(super) durability: Durability,
     pub(super) engine: &'static str,
     pub(super) open_kv: OpenKv,
+    /// The oldest format that is opened: the current one, but for whoever brings a store up to date.
+    pub(super) oldest: u8,
 }
 
 /// An open engine.
@@ -53,14 +55,8 @@ impl Opener {
         engine: &'static str,
         open_kv: OpenKv,
     ) -> Result<Self, OpenError> {
-        let folder = Folder::take(path).map_err(|error| match error {
-            FolderError::Locked(pid) => {
-                let by = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-                OpenError::Locked { path: path.to_owned(), by }
-            }
-            FolderError::Io(path, source) => OpenError::Folder { path, source },
-        })?;
-        Ok(Self { folder, durability, engine, open_kv })
+        let folder = Folder::take(path).map_err(|error| locked(path, error))?;
+        Ok(Self { folder, durability, engine, open_kv, oldest: FORMAT })
     }
 
     /// Opens the engine, or makes it where there is none.
@@ -68,6 +64,16 @@ impl Opener {
     /// # Errors
     /// [`OpenError`]; the engine's files are then as they were found.
     pub(super) fn open(&self) -> Result<Opened, OpenError> {
+        let (kv, commit) = self.open_unwitnessed()?;
+        let witness = Witness::begin(&self.folder, FORMAT, self.engine, commit.commit);
+        Ok(Opened { kv, commit, witness: witness.map_err(|error| self.unusable(error))? })
+    }
+
+    /// The same, without beginning to witness.
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub(super) fn open_unwitnessed(&self) -> Result<(Box<dyn Kv>, CommitRecord), OpenError> {
         self.folder.settle().map_err(|error| self.unusable(error))?;
         let found = self.found()?;
         let has_engine = self.folder.has_engine().map_err(|error| self.unusable(error))?;
@@ -86,8 +92,7 @@ impl Opener {
         let kv = (self.open_kv)(&engine).map_err(|error| self.unopened(error))?;
         self.folder.sync_names().map_err(|error| self.unusable(error))?;
         let commit = self.check_format(&*kv)?;
-        let witness = Witness::begin(&self.folder, FORMAT, self.engine, commit.commit);
-        Ok(Opened { kv, commit, witness: witness.map_err(|error| self.unusable(error))? })
+        Ok((kv, commit))
     }
 
     /// Opens and checks a copy of the engine's files, and has it take their place if it is whole.
@@ -127,7 +132,7 @@ impl Opener {
     }
 
     /// What the witness says, if it may be opened at all.
-    fn found(&self) -> Result<Option<Testimony>, OpenError> {
+    pub(super) fn found(&self) -> Result<Option<Testimony>, OpenError> {
         let path = || self.folder.join("");
         match witness::read(&self.folder).map_err(|error| self.unusable(error))? {
             Found::Nothing => Ok(None),
@@ -136,7 +141,7 @@ impl Opener {
                 let reader = "that wrote it, or a later one".to_owned();
                 Err(OpenError::TooNew { path: path(), format: testimony.format, reader })
             }
-            Found::Testimony(testimony) if testimony.format < FORMAT => {
+            Found::Testimony(testimony) if testimony.format < self.oldest => {
                 Err(OpenError::TooOld { path: path(), format: testimony.format })
             }
             Found::Testimony(testimony) if testimony.engine != self.engine => {
@@ -183,11 +188,11 @@ impl Opener {
         OpenError::Damaged { what: what.to_owned(), files: self.folder.engine(), witness: self.witness() }
     }
 
-    fn full(&self, needed: &str) -> OpenError {
+    pub(super) fn full(&self, needed: &str) -> OpenError {
         OpenError::Full { path: self.folder.join(""), needed: needed.to_owned() }
     }
 
-    fn unusable(&self, source: io::Error) -> OpenError {
+    pub(super) fn unusable(&self, source: io::Error) -> OpenError {
         if is_full(&source) {
             return self.full("small files beside the engine's");
         }
@@ -216,7 +221,7 @@ impl Opener {
             let reader = format!("{} or later", format.oldest_reader);
             return Err(OpenError::TooNew { path: self.folder.join(""), format: format.format, reader });
         }
-        if format.format < FORMAT {
+        if format.format < self.oldest {
             return Err(OpenError::TooOld { path: self.folder.join(""), format: format.format });
         }
         let commit = kv.get(key::COMMIT).map_err(engine)?.ok_or(RecordError::Damaged).map_err(record)?;
@@ -265,6 +270,17 @@ impl Opener {
     }
 }
 
+/// The folder at `path` cannot be had.
+pub(super) fn locked(path: &Path, error: FolderError) -> OpenError {
+    match error {
+        FolderError::Locked(pid) => {
+            let by = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            OpenError::Locked { path: path.to_owned(), by }
+        }
+        FolderError::Io(path, source) => OpenError::Folder { path, source },
+    }
+}
+
 /// Does `risky`, which may panic: sled does over some damaged logs. Then the answer is `otherwise`; where panics end the
 /// process, it ends with that on standard error.
 fn survive<T>(otherwise: OpenError, risky: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
@@ -290,9 +306,9 @@ fn end_with(message: &str) {
 }
 
 /// Reads every entry and counts all but the meta ones.
-fn count(kv: &dyn Kv) -> Result<u64, KvError> {
+pub(super) fn count(kv: &dyn Kv) -> Result<u64, KvError> {
     let mut entries = 0;
-    kv.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward, &mut |key, _| {
+    kv.read_all(&mut |key, _| {
         entries += u64::from(!key.starts_with(&[migration::m0001_context_sync::kind::META]));
         ControlFlow::Continue(())
     })?;

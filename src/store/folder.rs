@@ -2,10 +2,12 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use super::kv::RESERVE;
 
 /// Where the engine's files are.
 const ENGINE: &str = "engine";
@@ -15,20 +17,23 @@ const WORK: &str = "engine.work";
 const FOUND: &str = "engine.found-";
 /// The same when they are of no more use.
 const REPLACED: &str = "engine.replaced";
+/// Where an engine is put together that is to take the place of the one that is there.
+const NEW: &str = "engine.new";
+/// A backup that is not whole yet.
+const PARTIAL: &str = "backup.partial";
 /// Ends the names of files that the engine has not finished.
 const UNFINISHED: &str = ".generating";
+/// What was acknowledged last, see `super::witness`.
+pub(super) const WITNESS: &str = "witness";
 /// Held by whoever has the store open.
 const LOCK: &str = "lock";
-/// Room that is left on the disk: an engine that met a full disk can neither be read nor opened again, so it never
-/// meets one. It is far above what one group of changes takes, and what opening takes.
-pub(super) const RESERVE: u64 = 64 << 20;
 
 /// The store's folder, held by this process.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// Unlocked when dropped.
-    _lock: File,
+    /// Unlocked when dropped; `None` where nobody ever had it.
+    _lock: Option<File>,
 }
 
 /// Why the folder cannot be had.
@@ -62,15 +67,27 @@ impl Folder {
         let mut lock = options.map_err(failed(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let read = lock.read_to_string(&mut text);
-                return Err(FolderError::Locked(read.ok().and_then(|_| text.trim().parse().ok())));
-            }
+            Err(fs::TryLockError::WouldBlock) => return Err(FolderError::Locked(holder(&mut lock))),
             Err(fs::TryLockError::Error(error)) => return Err(failed(&lock_path)(error)),
         }
         // Who has it is for people; that it cannot be written, on a full disk, keeps nobody from having it.
         lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).ok();
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// Looks at a folder that nobody else has, and changes nothing in it.
+    pub(super) fn look_at(path: &Path) -> Result<Self, FolderError> {
+        let failed = |error| FolderError::Io(path.to_owned(), error);
+        fs::read_dir(path).map_err(failed)?;
+        let lock = match File::open(path.join(LOCK)) {
+            Ok(mut lock) => match lock.try_lock_shared() {
+                Ok(()) => Some(lock),
+                Err(fs::TryLockError::WouldBlock) => return Err(FolderError::Locked(holder(&mut lock))),
+                Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -109,7 +126,70 @@ impl Folder {
             self.sync()?;
         }
         remove_if_there(&work)?;
+        remove_if_there(&self.join(NEW))?;
+        remove_if_there(&self.join(PARTIAL))?;
         remove_if_there(&self.join(REPLACED))
+    }
+
+    /// Copies the engine's files and the witness into a folder beside them whose name begins with `prefix`. It has that
+    /// name only once all of it is on the disk.
+    pub(super) fn back_up(&self, prefix: &str) -> io::Result<PathBuf> {
+        let bytes = size(&self.engine())?;
+        if bytes.saturating_add(RESERVE) > self.room()? {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let partial = self.join(PARTIAL);
+        remove_if_there(&partial)?;
+        let copied = self.copy_folder(&self.engine(), &partial.join(ENGINE)).and_then(|()| self.copy_beside(&partial));
+        if let Err(error) = copied {
+            remove_if_there(&partial)?;
+            return Err(error);
+        }
+        let place = self.free_name(prefix)?;
+        fs::rename(&partial, &place)?;
+        self.sync()?;
+        Ok(place)
+    }
+
+    /// Copies the witness, if there is one, into `to`.
+    pub(super) fn copy_beside(&self, to: &Path) -> io::Result<()> {
+        match self.copy_file(&self.join(WITNESS), &to.join(WITNESS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        File::open(to)?.sync_all()
+    }
+
+    /// A folder of this name and the time that is not there yet.
+    pub(super) fn free_name(&self, prefix: &str) -> io::Result<PathBuf> {
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let mut names = (1..1000).map(|number| match number {
+            1 => self.join(&format!("{prefix}-{now}")),
+            number => self.join(&format!("{prefix}-{now}-{number}")),
+        });
+        names.find(|path| !path.exists()).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// An empty folder for an engine that is to take the place of the one that is there.
+    pub(super) fn new_engine(&self) -> io::Result<PathBuf> {
+        self.drop_new_engine()?;
+        fs::create_dir(self.join(NEW))?;
+        Ok(self.join(NEW))
+    }
+
+    /// Removes it again.
+    pub(super) fn drop_new_engine(&self) -> io::Result<()> {
+        remove_if_there(&self.join(NEW))
+    }
+
+    /// Puts the new engine, which is closed and whole, in the place of the one that is there, which is of no more use.
+    /// Ended in the middle, it is done by the next start.
+    pub(super) fn take_new_engine(&self) -> io::Result<()> {
+        File::open(self.join(NEW))?.sync_all()?;
+        remove_if_there(&self.join(WORK))?;
+        fs::rename(self.join(NEW), self.join(WORK))?;
+        self.sync()?;
+        self.take_copy(false).map(drop)
     }
 
     /// Copies the engine's files, to be opened in their place: what opening does to damaged ones, it does to the copy.
@@ -166,19 +246,24 @@ impl Folder {
     fn copy_file(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (mut from, mut to) = (File::open(from)?, File::create(to)?);
         if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-            let wanted = from.metadata()?.len();
+            let file = from.metadata()?;
+            let wanted = file.len().min(file.blocks().saturating_mul(512));
             if wanted.saturating_add(RESERVE) > self.room()? {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            io::copy(&mut from, &mut to)?;
+            if wanted < file.len() {
+                copy_sparse(&mut from, &mut to)?;
+            } else {
+                io::copy(&mut from, &mut to)?;
+            }
         }
-        to.sync_data()
+        to.sync_all()
     }
 
     /// Makes the names of the engine's files durable, and that of their folder: their contents are, each time they
     /// change, but a file whose name is lost is lost.
     pub(super) fn sync_names(&self) -> io::Result<()> {
-        File::open(self.engine())?.sync_all()?;
+        sync_folders(&self.engine())?;
         self.sync()?;
         match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             // A folder above that may not be opened is none that was made here.
@@ -211,6 +296,13 @@ impl Folder {
     }
 }
 
+/// Who has the lock, as far as its file says.
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    let read = lock.read_to_string(&mut text);
+    read.ok().and_then(|_| text.trim().parse().ok())
+}
+
 fn hand_over(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -222,7 +314,45 @@ fn hand_over(folder: &Path, owner: (u32, u32)) -> io::Result<()> {
     Ok(())
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+/// What the files below a folder take, in bytes.
+pub(super) fn size(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}
+
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Copies a file without giving room to what is not written in it: a journal is as long as it may become from the start.
+fn copy_sparse(from: &mut File, to: &mut File) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return to.set_len(length);
+        }
+        let part = &buffer[..read];
+        if part.iter().any(|byte| *byte != 0) {
+            to.write_all_at(part, length)?;
+        }
+        length += read as u64;
+    }
+}
+
+/// Removes a folder and what is in it, if it is there.
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -277,6 +407,19 @@ mod tests {
         }
         drop(first);
         assert!(Folder::take(&path).is_ok());
+    }
+
+    #[test]
+    fn a_copy_takes_no_room_for_what_is_not_written() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (sparse, copy) = (temporary.path().join("sparse"), temporary.path().join("copy"));
+        let mut from = File::options().read(true).write(true).create_new(true).open(&sparse).unwrap();
+        from.set_len(64 << 20).unwrap();
+        from.write_all_at(b"begin", 0).unwrap();
+        from.write_all_at(b"middle", (20 << 20) + 7).unwrap();
+        copy_sparse(&mut from, &mut File::create(&copy).unwrap()).unwrap();
+        assert!(fs::read(&copy).unwrap() == fs::read(&sparse).unwrap());
+        assert!(fs::metadata(&copy).unwrap().blocks() * 512 < 1 << 20);
     }
 
     #[test]

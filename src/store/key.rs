@@ -1,9 +1,13 @@
 //! The keys of the embedded store: `migrations/embedded/m0001_context_sync.rs` says which there are, this makes them.
 
 use super::TaskPosition;
+use super::context::FilePosition;
 use super::migration::m0001_context_sync::kind;
+use super::migration::m0002_identity_and_registry::kind as later;
+use crate::model::file::ContextFile;
 use crate::model::id::{ChittyId, KeyId, SessionId, TaskId};
 use crate::model::key::KeyHash;
+use crate::model::name::ServiceKey;
 use crate::model::task::{Priority, Status, Task};
 use crate::model::time::Time;
 
@@ -11,11 +15,16 @@ use crate::model::time::Time;
 pub(super) const FORMAT: &[u8] = b"mformat";
 /// `m commit`.
 pub(super) const COMMIT: &[u8] = b"mcommit";
+/// `m trimmed`.
+pub(super) const TRIMMED: &[u8] = b"mtrimmed";
 
 /// The order of lists takes this many bytes at the end of a key.
 pub(super) const ORDER: usize = 24;
+/// The order of lists of files takes this many.
+pub(super) const FILE_ORDER: usize = 41;
 
-fn owned(kind: u8, owner: &ChittyId) -> Vec<u8> {
+/// What everything of this kind and owner begins with.
+pub(super) fn owned(kind: u8, owner: &ChittyId) -> Vec<u8> {
     let mut key = Vec::with_capacity(96);
     key.push(kind);
     key.extend_from_slice(owner.as_str().as_bytes());
@@ -23,7 +32,8 @@ fn owned(kind: u8, owner: &ChittyId) -> Vec<u8> {
     key
 }
 
-fn in_session(kind: u8, owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+/// What everything of this kind, owner and session begins with.
+pub(super) fn in_session(kind: u8, owner: &ChittyId, session: &SessionId) -> Vec<u8> {
     let mut key = owned(kind, owner);
     key.extend_from_slice(session.as_str().as_bytes());
     key.push(0);
@@ -95,6 +105,16 @@ pub(super) fn indexes(task: &Task) -> Vec<Vec<u8>> {
     keys.into_iter().map(|prefix| with(prefix, &order)).collect()
 }
 
+/// What all sessions of a chitty id begin with.
+pub(super) fn sessions(owner: &ChittyId) -> Vec<u8> {
+    owned(kind::SESSION, owner)
+}
+
+/// What is known of a project; `name` is the SHA-256 of its key.
+pub(super) fn project(owner: &ChittyId, name: &[u8; 32]) -> Vec<u8> {
+    with(owned(later::PROJECT, owner), name)
+}
+
 /// What all events of a session begin with.
 pub(super) fn events(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
     in_session(kind::EVENT, owner, session)
@@ -105,9 +125,85 @@ pub(super) fn event(owner: &ChittyId, session: &SessionId, number: u64) -> Vec<u
     with(events(owner, session), &number.to_be_bytes())
 }
 
+/// A file's record; `hash` is the SHA-256 of its URI.
+pub(super) fn context_file(owner: &ChittyId, session: &SessionId, hash: &[u8; 32]) -> Vec<u8> {
+    with(in_session(kind::CONTEXT_FILE, owner, session), hash)
+}
+
+/// What all files of a session begin with, in the order of lists.
+pub(super) fn all_files_by_access(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+    in_session(later::FILE_BY_ACCESS, owner, session)
+}
+
+/// What all files of a session begin with that are, or are not, in the active set.
+pub(super) fn files_by_access(owner: &ChittyId, session: &SessionId, active: bool) -> Vec<u8> {
+    with(all_files_by_access(owner, session), &[u8::from(!active)])
+}
+
+/// The active ones first, then the last heard of first.
+pub(super) fn file_order(position: FilePosition) -> [u8; FILE_ORDER] {
+    let mut order = [0; FILE_ORDER];
+    order[0] = u8::from(!position.active);
+    order[1..9].copy_from_slice(&(!position.last_accessed.as_millis()).to_be_bytes());
+    order[9..].copy_from_slice(&position.hash);
+    order
+}
+
+/// The place of a file in the order of lists.
+pub(super) fn file_at(owner: &ChittyId, session: &SessionId, position: FilePosition) -> Vec<u8> {
+    with(all_files_by_access(owner, session), &file_order(position))
+}
+
+/// The same of a file whose URI has this SHA-256.
+pub(super) fn file_by_access(file: &ContextFile, hash: [u8; 32]) -> Vec<u8> {
+    let position = FilePosition { active: file.active, last_accessed: file.last_accessed, hash };
+    file_at(&file.chitty_id, &file.session_id, position)
+}
+
+/// The inverse of [`file_order`], from the end of a key.
+pub(super) fn file_position(key: &[u8]) -> Option<FilePosition> {
+    let [active, rest @ ..] = key.last_chunk::<FILE_ORDER>()?;
+    let (time, hash) = rest.split_at(8);
+    Some(FilePosition {
+        active: *active == 0,
+        last_accessed: Time::from_millis(!u64::from_be_bytes(time.try_into().ok()?)),
+        hash: hash.try_into().ok()?,
+    })
+}
+
+/// What all synchronisations of a session begin with.
+pub(super) fn sync_events(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+    in_session(kind::SYNC_EVENT, owner, session)
+}
+
+/// A synchronisation.
+pub(super) fn sync_event(owner: &ChittyId, session: &SessionId, number: u64) -> Vec<u8> {
+    with(sync_events(owner, session), &number.to_be_bytes())
+}
+
+/// A session's record.
+pub(super) fn session(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
+    in_session(kind::SESSION, owner, session)
+}
+
 /// An API key's record.
 pub(super) fn api_key(owner: &ChittyId, hash: &KeyHash) -> Vec<u8> {
     with(owned(kind::KEY, owner), &hash.0)
+}
+
+/// A registration's record.
+pub(super) fn registration(owner: &ChittyId, name: &ServiceKey) -> Vec<u8> {
+    let mut key = owned(later::REGISTRATION, owner);
+    key.extend_from_slice(name.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// Whose registration is under `key`, and its name; `None` if that is no registration's key.
+pub(super) fn registered(key: &[u8]) -> Option<(&str, &str)> {
+    let (&later::REGISTRATION, rest) = key.split_first()? else { return None };
+    let (owner, name) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
+    Some((owner, name.strip_suffix('\0')?))
 }
 
 /// A request that was done once; `name` is the SHA-256 of what its caller calls it.

@@ -1,5 +1,6 @@
 //! What the embedded store stands on: one ordered map of bytes, on a disk.
 
+pub mod fjall;
 pub mod sled;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ pub type Range<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// What to do in one go: keys with their new values, `None` = removed.
 pub type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Far above what one group of changes takes, and what opening takes.
+pub const RESERVE: u64 = 64 << 20;
 
 /// Which end of a range comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,28 @@ pub trait Kv: Send + Sync {
     /// # Errors
     /// [`KvError`]: whether it is durable is then unknown, and this handle is of no more use for writing.
     fn sync(&self) -> Result<(), KvError>;
+
+    /// Shows `visit` all entries in order, as [`Kv::range`] does; at their end an engine that can tell finds out whether
+    /// they are all that was written, and nothing else.
+    ///
+    /// # Errors
+    /// [`KvError`], also when they are not.
+    fn read_all(&self, visit: &mut Visit<'_>) -> Result<(), KvError> {
+        self.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward, visit)
+    }
+
+    /// Room that is left on the disk, in bytes: it is written to only where there is more, so that it never meets a full
+    /// disk.
+    fn reserve(&self) -> u64 {
+        RESERVE
+    }
+
+    /// Gives back room on the disk that no entry needs, as far as the engine can. Takes a while, and up to as much room
+    /// again meanwhile; reading and writing go on.
+    ///
+    /// # Errors
+    /// [`KvError`].
+    fn compact(&self) -> Result<(), KvError>;
 }
 
 /// Shows `visit` the entries whose key begins with `prefix`, in order.

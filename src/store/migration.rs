@@ -18,7 +18,28 @@ pub const FORMAT: u8 = current::FORMAT;
 /// The oldest version of this program that reads it.
 pub const OLDEST_READER: &str = current::OLDEST_READER;
 /// The first format there was. Records of every format from it on are read as they are: none has changed since.
-const FIRST: u8 = m0001_context_sync::FORMAT;
+pub const FIRST: u8 = m0001_context_sync::FORMAT;
+
+/// What brings a store from the format before to [`Step::to`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The format it leads to.
+    pub to: u8,
+    /// What it does, for the operator.
+    pub what: &'static str,
+}
+
+/// Every step there is, in order. None has had to touch a record so far: what a format added was not there before, and
+/// the format record, which each writes anew, is all that changes.
+const STEPS: [Step; 1] = [Step {
+    to: m0002_identity_and_registry::FORMAT,
+    what: "format 2: room for registrations, projects and the retention of events; records stay as they are",
+}];
+
+/// The steps from `format` to [`FORMAT`].
+pub fn steps_from(format: u8) -> impl Iterator<Item = Step> {
+    STEPS.into_iter().filter(move |step| step.to > format)
+}
 
 /// A record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

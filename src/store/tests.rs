@@ -1,16 +1,45 @@
 //! What every store must do ([`conformance`]), against a plain model ([`model`]), what is on the disk
-//! ([`format`](mod@format)), and what the embedded one does when its disk fails it ([`faults`]).
+//! ([`format`](mod@format)), what its engine must do ([`kv`]), and what the embedded one does when its disk fails it
+//! ([`faults`]). All of it for each engine.
+
+/// Makes a test for every engine of each of these functions, which are told it.
+macro_rules! on_each_engine {
+    ($($test:ident),+ $(,)?) => {
+        on_each_engine!(in sled, Sled: $($test),+);
+        on_each_engine!(in fjall, Fjall: $($test),+);
+    };
+    (in $module:ident, $engine:ident: $($test:ident),+) => {
+        mod $module {
+            use crate::store::Engine;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(Engine::$engine).await;
+                }
+            )+
+        }
+    };
+}
 
 mod conformance;
+mod context;
+mod event;
 mod faults;
 mod format;
+mod kv;
+mod migrate;
 mod model;
+mod registration;
+mod retention;
+mod sessions;
+mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::embedded::{Embedded, OpenError};
-use super::{Config, Durability, Once, TaskQuery};
+
+use super::{Config, Durability, Engine, Once, Retention, TaskQuery};
 use crate::model::id::{ChittyId, SessionId};
 use crate::model::json::Json;
 use crate::model::task::{NewTask, Priority};
@@ -21,14 +50,18 @@ fn metrics() -> Arc<Metrics> {
     Arc::new(Metrics::new().unwrap())
 }
 
-fn try_open(folder: &Path) -> Result<Embedded, OpenError> {
-    let config = Config { path: folder.join("data"), durability: Durability::PowerLoss };
-    Embedded::open(&config, metrics())
+fn config(engine: Engine, folder: &Path) -> Config {
+    let retention = Retention::default();
+    Config { path: folder.join("data"), durability: Durability::PowerLoss, engine, retention }
+}
+
+fn try_open(engine: Engine, folder: &Path) -> Result<Embedded, OpenError> {
+    Embedded::open(&config(engine, folder), metrics())
 }
 
 #[track_caller]
-fn open(folder: &Path) -> Embedded {
-    try_open(folder).unwrap_or_else(|error| panic!("{}", describe(&error)))
+fn open(engine: Engine, folder: &Path) -> Embedded {
+    try_open(engine, folder).unwrap_or_else(|error| panic!("{}", describe(&error)))
 }
 
 fn chitty(text: &str) -> ChittyId {

@@ -14,6 +14,17 @@ use super::kv::{Kv, KvError, Range};
 /// a page out of its log.
 const PIECE: usize = 4096;
 
+/// Whether a value of so many bytes can be kept: 1 MiB.
+pub(super) fn fits(length: usize) -> bool {
+    length <= PIECE * 256
+}
+
+/// Whether a value of so many bytes is one entry, which is always read as it was written; the pieces of a longer one may
+/// be replaced between two looks.
+pub(super) fn is_one_entry(length: usize) -> bool {
+    length <= PIECE
+}
+
 /// The entries that keep `value` under `key`; `None` if it is longer than 1 MiB.
 pub(super) fn entries(key: &[u8], value: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let more = u8::try_from(value.len().saturating_sub(1) / PIECE).ok()?;

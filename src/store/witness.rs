@@ -11,9 +11,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{FileSum, Folder};
+use super::folder::{FileSum, Folder, WITNESS};
 
-const FILE: &str = "witness";
 /// A block of the disk: written whole or not at all.
 const SLOT: usize = 512;
 /// Changes with every start of the machine.
@@ -54,7 +53,7 @@ pub(super) enum Found {
 
 /// Reads the file in `folder`.
 pub(super) fn read(folder: &Folder) -> io::Result<Found> {
-    let path = folder.join(FILE);
+    let path = folder.join(WITNESS);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
@@ -78,7 +77,7 @@ impl Witness {
         let testimony = Testimony { format, engine: engine.to_owned(), commit, boot: boot(), files: None };
         let slot = slot(&testimony)?;
         replace(folder, &[slot.clone(), slot].concat())?;
-        let file = File::options().write(true).open(folder.join(FILE))?;
+        let file = File::options().write(true).open(folder.join(WITNESS))?;
         Ok(Self { file, testimony, second: false })
     }
 
@@ -125,7 +124,7 @@ fn replace(folder: &Folder, bytes: &[u8]) -> io::Result<()> {
     let mut new = tempfile::NamedTempFile::new_in(folder.join(""))?;
     new.write_all(bytes)?;
     new.as_file().sync_all()?;
-    new.persist(folder.join(FILE)).map_err(|error| error.error)?;
+    new.persist(folder.join(WITNESS)).map_err(|error| error.error)?;
     folder.sync()
 }
 
@@ -151,7 +150,7 @@ mod tests {
             assert_eq!(commit(&folder), Some(number));
         }
         // The slot written last is torn: the one before it counts.
-        let path = temporary.path().join(FILE);
+        let path = temporary.path().join(WITNESS);
         let mut bytes = fs::read(&path).unwrap();
         assert_eq!(bytes.len(), 2 * SLOT);
         bytes[20] ^= 1;

@@ -3,6 +3,7 @@
 //! Series appear on first use. What a request touches is looked up once for each service ([`ServiceMetrics`]) and then
 //! costs an atomic or two.
 
+mod endpoint;
 mod service;
 mod store;
 mod task;
@@ -16,6 +17,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use endpoint::EndpointUp;
 use service::CODE_CLASSES;
 pub use service::{FailureReason, ServiceMetrics};
 use store::StoreMetrics;
@@ -85,6 +87,7 @@ pub struct Metrics {
     in_flight: [IntGauge; 4],
     parse_errors: IntCounter,
     upstream_failures: IntCounterVec,
+    endpoint_up: IntGaugeVec,
     routes: IntGaugeVec,
     route_conflicts: IntGauge,
     registry_refresh: IntCounterVec,
@@ -93,6 +96,8 @@ pub struct Metrics {
     discovery: IntCounterVec,
     access_log_dropped: IntCounter,
     rate_limited: IntCounterVec,
+    file_syncs: IntCounterVec,
+    sse_connections: IntGauge,
     tasks: TaskMetrics,
     store: StoreMetrics,
     unrouted: ServiceMetrics,
@@ -147,6 +152,11 @@ impl Metrics {
                 "Attempts at an upstream that failed.",
                 &["service", "reason"],
             )?,
+            endpoint_up: registered.gauges(
+                "chittyconnect_endpoint_up",
+                "1 if an endpoint answered the last question after its health with 2xx, else 0.",
+                &["service", "endpoint"],
+            )?,
             routes: registered.gauges(
                 "chittyconnect_routes",
                 "Services in the table, by the source that names them.",
@@ -175,6 +185,11 @@ impl Metrics {
                 "Answers with the discovery document.",
                 &["code"],
             )?,
+            file_syncs: registered.counters(
+                "chittyconnect_file_sync_events_total",
+                "Reports of synchronised files, and sessions taken in, by who reported them.",
+                &["source"],
+            )?,
             rate_limited: registered.counters(
                 "chittyconnect_rate_limited_total",
                 "Requests to local endpoints that were one too many.",
@@ -184,6 +199,8 @@ impl Metrics {
                 "chittyconnect_access_log_dropped_total",
                 "Access log lines given up because they could not be written.",
             )?)?,
+            sse_connections: registered
+                .add(IntGauge::new("chittyconnect_sse_connections", "Event streams that are open.")?)?,
             tasks: TaskMetrics::new(&registered)?,
             store: StoreMetrics::new(&registered)?,
             registry,
@@ -194,6 +211,12 @@ impl Metrics {
     #[must_use]
     pub fn service(&self, id: &str) -> ServiceMetrics {
         ServiceMetrics::new(id, &self.requests, &self.request_duration, &self.upstream_duration)
+    }
+
+    /// What the answers of one endpoint of a service count into. The series lives until [`EndpointUp::forget`].
+    #[must_use]
+    pub fn endpoint_up(&self, service: &str, endpoint: &str) -> EndpointUp {
+        EndpointUp { vec: self.endpoint_up.clone(), service: service.into(), endpoint: endpoint.into() }
     }
 
     /// What requests without a service count into.
@@ -274,9 +297,21 @@ impl Metrics {
         self.access_log_dropped.inc_by(lines);
     }
 
+    /// Counts a report of files, or a session taken in. What is not known to report counts as `other`.
+    pub fn synced(&self, source: &str) {
+        let known = SYNC_SOURCES.into_iter().find(|known| *known == source);
+        self.file_syncs.with_label_values(&[known.unwrap_or("other")]).inc();
+    }
+
     /// Counts a request that was one too many.
     pub fn rate_limited(&self, class: &'static str) {
         self.rate_limited.with_label_values(&[class]).inc();
+    }
+
+    /// The gauge of open event streams.
+    #[must_use]
+    pub fn sse_connections(&self) -> &IntGauge {
+        &self.sse_connections
     }
 
     /// Counts one operation on tasks.
@@ -292,6 +327,11 @@ impl Metrics {
     /// Counts an operation that the store could not do.
     pub fn store_failed(&self, operation: &'static str) {
         self.store.failed(operation);
+    }
+
+    /// Counts records that were removed because their time was over.
+    pub fn store_removed(&self, kind: &str, records: u64) {
+        self.store.removed(kind, records);
     }
 
     /// Notes how many changes went to the disk together.
@@ -313,6 +353,9 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.gather())
     }
 }
+
+/// Who is known to report files; a client's own word must not become a label.
+const SYNC_SOURCES: [&str; 4] = ["rclone", "s3", "api", "session"];
 
 /// Makes and registers in one step.
 struct Registered<'a>(&'a Registry);

@@ -83,9 +83,10 @@ fn the_document_has_every_key_of_the_contract() {
         ("/capabilities/api/authentication", json!(["api_key", "bearer_token"])),
         ("/context_sync/tasks/list", json!(tasks)),
         ("/context_sync/tasks/create", json!(tasks)),
+        ("/endpoints/sse", json!(format!("http://{CONNECT}:{}/sse", daemon.port))),
         ("/context_sync/tasks/update", json!(format!("{tasks}/{{task_id}}"))),
+        ("/capabilities/services/health_check", json!(format!("http://{CONNECT}:{}/api/services/status", daemon.port))),
         // not built yet: null, and counts are 0
-        ("/endpoints/sse", Value::Null),
         ("/capabilities/mcp/tools_count", json!(0)),
         ("/context_sync/files/presign", Value::Null),
     ] {

@@ -77,8 +77,20 @@ const ALL_BELOW_DAEMON: &[&str] = &[
     "store",
     "upstream",
 ];
-const COMPONENTS: &[&str] =
-    &["daemon", "proxy", "api", "inventory", "auth", "registry", "listener", "route", "blob", "store", "upstream"];
+const COMPONENTS: &[&str] = &[
+    "daemon",
+    "proxy",
+    "api",
+    "inventory",
+    "auth",
+    "registry",
+    "listener",
+    "route",
+    "event",
+    "blob",
+    "store",
+    "upstream",
+];
 
 /// Modules at the bottom, which anyone above may import: no crate modules in them, but `model` for `yaml`.
 const BOTTOM: [&str; 3] = ["model", "telemetry", "yaml"];

@@ -1,6 +1,6 @@
 //! SIGKILL at random moments: what was acknowledged is there, what was not is there whole or not at all.
 //!
-//! `CHITTY_TEST_LONG=1` makes it 200 rounds instead of a dozen, `CHITTY_TEST_SEED` repeats one.
+//! `CHITTY_TEST_LONG=1` makes it 100 rounds for each engine instead of a few, `CHITTY_TEST_SEED` repeats one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint;
@@ -9,13 +9,15 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use chittyconnect::model::task::Task;
+use chittyconnect::store::Engine;
+use rand::distr::{Alphanumeric, SampleString as _};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::support::eventually::DEADLINE;
-use crate::support::store::{self, Inside, has_copies};
+use crate::support::store::{self, Inside, has_copies, on_each_engine};
 use crate::support::task::at;
 use crate::support::{Answer, Ask, Client, Daemon, Ending, Signal, TASKS, Tenant};
 
@@ -24,12 +26,19 @@ const CLIENTS: u64 = 6;
 
 /// A number for each write, from which everything that it writes follows.
 type Stamp = u64;
+/// From here on a write is a long one, and cannot be compressed.
+const HEAVY: Stamp = 1 << 32;
 
 /// What a write with this stamp leaves in a task: `PATCH` can change these, and every index entry moves with them.
 fn written(stamp: Stamp) -> Value {
     let pick = |of: usize| usize::try_from(stamp).unwrap() % of;
-    let length = 1 + usize::try_from(stamp.wrapping_mul(7919) % 9000).unwrap();
-    let description = &"0123456789".repeat(length / 10 + 1)[..length];
+    let description = if stamp >= HEAVY {
+        let mut rng = StdRng::seed_from_u64(stamp);
+        Alphanumeric.sample_string(&mut rng, 60_000)
+    } else {
+        let length = 1 + usize::try_from(stamp.wrapping_mul(7919) % 9000).unwrap();
+        "0123456789".repeat(length / 10 + 1)[..length].to_owned()
+    };
     let status = ["pending", "in_progress"][pick(2)];
     let priority = ["low", "normal", "high", "urgent"][pick(4)];
     let service = [None, Some("svc-a"), Some("svc-b")][pick(3)];
@@ -223,21 +232,6 @@ fn once(tenant: &Tenant, stamp: Stamp) -> Ask {
     tenant.ask("POST", TASKS).header("Idempotency-Key", &stamp.to_string()).body(body)
 }
 
-/// Every task that the daemon lists for a tenant, with its title.
-fn listed(daemon: &Daemon, tenant: &Tenant) -> BTreeMap<String, Value> {
-    let mut tasks = BTreeMap::new();
-    let mut query = "limit=1000".to_owned();
-    loop {
-        let page = tenant.page(daemon, &query);
-        for task in page["tasks"].as_array().unwrap() {
-            tasks.insert(task["task_id"].as_str().unwrap().to_owned(), task["title"].clone());
-        }
-        let Some(cursor) = page["next_cursor"].as_str() else { return tasks };
-        let cursor = percent_encoding::utf8_percent_encode(cursor, percent_encoding::NON_ALPHANUMERIC);
-        query = format!("limit=1000&cursor={cursor}");
-    }
-}
-
 /// Asks again for what was asked for when the end came: a request that is repeated is done once.
 fn repeat_unanswered(daemon: &Daemon, tenants: &[Tenant], ledger: &mut Ledger, unanswered: &BTreeMap<Stamp, usize>) {
     let by_stamp = |ledger: &Ledger| -> BTreeMap<Stamp, String> {
@@ -263,6 +257,7 @@ fn repeat_unanswered(daemon: &Daemon, tenants: &[Tenant], ledger: &mut Ledger, u
 
 /// A store that is used, left and used again.
 struct Trial {
+    engine: Engine,
     daemon: Daemon,
     tenants: [Tenant; 3],
     ledger: Ledger,
@@ -271,20 +266,22 @@ struct Trial {
 
 impl Trial {
     #[allow(clippy::print_stderr, reason = "shown with the failed test")]
-    fn new() -> Self {
+    fn new(engine: Engine, first_stamp: Stamp) -> Self {
         let seed = std::env::var("CHITTY_TEST_SEED").map_or_else(|_| rand::random(), |text| text.parse().unwrap());
         eprintln!("CHITTY_TEST_SEED={seed}");
-        let daemon = Daemon::builder().start();
+        let daemon = Daemon::builder().engine(engine).start();
         let sessions = [("alice", "desk"), ("alice", "garden"), ("bob", "desk")];
         let tenants = sessions.map(|(chitty_id, session)| Tenant::with(&daemon, chitty_id, &["--session", session]));
-        Self { daemon, tenants, ledger: Ledger::default(), rng: StdRng::seed_from_u64(seed) }
+        let ledger = Ledger { last_stamp: first_stamp, ..Ledger::default() };
+        Self { engine, daemon, tenants, ledger, rng: StdRng::seed_from_u64(seed) }
     }
 
     /// Has clients ask until the daemon gets this signal and is gone, and compares what it left with what it answered.
     /// Then another daemon is started there.
     #[allow(clippy::print_stderr, reason = "shown with the failed test")]
     fn round(self, signal: Signal) -> Self {
-        let Self { mut daemon, tenants, ledger, mut rng } = self;
+        let Self { engine, mut daemon, tenants, ledger, mut rng } = self;
+        let ledger_is_heavy = ledger.last_stamp >= HEAVY;
         let shared = Mutex::new(ledger);
         let (answered, answers) = mpsc::channel();
         let port = daemon.port;
@@ -295,7 +292,8 @@ impl Trial {
                 scope.spawn(move || round.ask_until_the_end(client_rng, &answered));
             }
             drop(answered);
-            for _ in 0..rng.random_range(1..80) {
+            let answers_wanted = if ledger_is_heavy { 100..400 } else { 1..80 };
+            for _ in 0..rng.random_range(answers_wanted) {
                 answers.recv_timeout(DEADLINE).expect("an answer");
             }
             // Not always right behind an answer.
@@ -310,7 +308,7 @@ impl Trial {
         let place = daemon.into_place();
         let (data, looked_at) = (place.path().join("data"), place.path().join("looked-at"));
         store::copy(&data, &looked_at);
-        let inside = store::read(&looked_at, &tenants).unwrap_or_else(|error| panic!("{error}"));
+        let inside = store::read(engine, &looked_at, &tenants).unwrap_or_else(|error| panic!("{error}"));
         std::fs::remove_dir_all(&looked_at).unwrap();
         let unanswered = ledger.creations.clone();
         ledger.compare(&inside);
@@ -323,23 +321,33 @@ impl Trial {
         let checked = daemon.log().contains("the store is checked before it is used");
         assert_eq!(checked, signal == Signal::SIGKILL, "an unclean store is checked, and no other");
         assert!(!has_copies(&data));
-        let there: BTreeMap<String, Value> = tenants.iter().flat_map(|tenant| listed(&daemon, tenant)).collect();
+        let there: BTreeMap<String, Value> = tenants.iter().flat_map(|tenant| tenant.listed(&daemon)).collect();
         let tasks = inside.tasks.iter();
         let wanted: BTreeMap<String, Value> = tasks.map(|task| (task.task_id.to_string(), json!(task.title))).collect();
         assert_eq!(there, wanted, "the daemon and the library read the same");
         repeat_unanswered(&daemon, &tenants, &mut ledger, &unanswered);
-        Self { daemon, tenants, ledger, rng }
+        Self { engine, daemon, tenants, ledger, rng }
     }
 }
 
-#[test]
-fn a_kill_at_any_moment_loses_nothing_and_leaves_no_halves() {
-    let rounds = if store::long() { 200 } else { 12 };
-    (0..rounds).fold(Trial::new(), |trial, _| trial.round(Signal::SIGKILL));
+fn a_kill_at_any_moment_loses_nothing_and_leaves_no_halves(engine: Engine) {
+    let rounds = if store::long() { 100 } else { 6 };
+    (0..rounds).fold(Trial::new(engine, 0), |trial, _| trial.round(Signal::SIGKILL));
 }
 
-#[test]
-fn a_stop_at_any_moment_loses_nothing_and_is_clean() {
-    let rounds = if store::long() { 50 } else { 4 };
-    (0..rounds).fold(Trial::new(), |trial, _| trial.round(Signal::SIGTERM));
+/// So much is written that the engine brings it into other files, and merges those, meanwhile.
+fn a_kill_while_much_is_written_loses_nothing_and_leaves_no_halves(engine: Engine) {
+    let rounds = if store::long() { 12 } else { 2 };
+    (0..rounds).fold(Trial::new(engine, HEAVY), |trial, _| trial.round(Signal::SIGKILL));
+}
+
+fn a_stop_at_any_moment_loses_nothing_and_is_clean(engine: Engine) {
+    let rounds = if store::long() { 50 } else { 3 };
+    (0..rounds).fold(Trial::new(engine, 0), |trial, _| trial.round(Signal::SIGTERM));
+}
+
+on_each_engine! {
+    a_kill_at_any_moment_loses_nothing_and_leaves_no_halves,
+    a_kill_while_much_is_written_loses_nothing_and_leaves_no_halves,
+    a_stop_at_any_moment_loses_nothing_and_is_clean,
 }

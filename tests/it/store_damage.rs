@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chittyconnect::store::Engine;
+
 use crate::support::Rows;
 use crate::support::patient::{Ended, Left, Patient, contents};
-use crate::support::store::{copy, cut, flip, has_copies, long};
+use crate::support::store::{copy, cut, flip, has_copies, long, on_each_engine};
 
 /// So many places in a file of this length, spread evenly, its first and its last byte among them.
 fn spread(length: u64, count: u64) -> impl Iterator<Item = u64> {
@@ -25,24 +27,24 @@ fn fill_the_middle(file: &Path, length: u64, with: u8) {
 fn damage_the_log(mut patient: Patient, left: Left, places: u64) {
     let places = if long() { 12 * places } else { places };
     let mut rows = Rows::new();
-    let length = patient.log_length();
+    let (log, length) = (patient.log(), patient.log_length());
     for at in spread(length, places) {
         patient = patient.holds_out(&mut rows, &format!("{left:?}, byte {at} of {length} flipped"), |store| {
-            flip(&store.join("engine/db"), at);
+            flip(&log(store), at);
         });
     }
     let little = [1, 2, 7, 8, 100, 4096].map(|less| length - less);
     for at in spread(length, places / 2).chain(little) {
         patient = patient.holds_out(&mut rows, &format!("{left:?}, cut at {at} of {length}"), |store| {
-            cut(&store.join("engine/db"), at);
+            cut(&log(store), at);
         });
     }
     for (what, fill) in [("zeros", 0), ("ones", 0xff)] {
         patient = patient.holds_out(&mut rows, &format!("{left:?}, {what} in the middle third"), |store| {
-            fill_the_middle(&store.join("engine/db"), length, fill);
+            fill_the_middle(&log(store), length, fill);
         });
         patient = patient.holds_out(&mut rows, &format!("{left:?}, {what} behind the end"), |store| {
-            let log = store.join("engine/db");
+            let log = log(store);
             let mut bytes = fs::read(&log).unwrap();
             bytes.resize(bytes.len() + 10_000, fill);
             fs::write(&log, bytes).unwrap();
@@ -51,24 +53,20 @@ fn damage_the_log(mut patient: Patient, left: Left, places: u64) {
     rows.finish();
 }
 
-#[test]
-fn a_damaged_log_is_refused_and_nothing_is_dropped() {
-    damage_the_log(Patient::small(Left::Closed), Left::Closed, 30);
+fn a_damaged_log_is_refused_and_nothing_is_dropped(engine: Engine) {
+    damage_the_log(Patient::small(engine, Left::Closed), Left::Closed, 30);
 }
 
-#[test]
-fn a_log_that_is_damaged_after_a_kill_is_refused_and_nothing_is_dropped() {
-    damage_the_log(Patient::small(Left::Killed), Left::Killed, 30);
+fn a_log_that_is_damaged_after_a_kill_is_refused_and_nothing_is_dropped(engine: Engine) {
+    damage_the_log(Patient::small(engine, Left::Killed), Left::Killed, 30);
 }
 
-#[test]
-fn a_large_log_that_is_damaged_is_refused_and_nothing_is_dropped() {
-    damage_the_log(Patient::large(Left::Closed), Left::Closed, 16);
+fn a_large_log_that_is_damaged_is_refused_and_nothing_is_dropped(engine: Engine) {
+    damage_the_log(Patient::large(engine, Left::Closed), Left::Closed, 16);
 }
 
-#[test]
-fn a_large_log_that_is_damaged_after_a_kill_is_refused_and_nothing_is_dropped() {
-    damage_the_log(Patient::large(Left::Killed), Left::Killed, 16);
+fn a_large_log_that_is_damaged_after_a_kill_is_refused_and_nothing_is_dropped(engine: Engine) {
+    damage_the_log(Patient::large(engine, Left::Killed), Left::Killed, 16);
 }
 
 /// The engine's notes of where everything is.
@@ -78,10 +76,10 @@ fn snapshot(store: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-fn damage_to_the_engines_other_files_drops_nothing() {
+fn damage_to_sleds_other_files_drops_nothing() {
     let mut rows = Rows::new();
     for left in [Left::Closed, Left::Killed] {
-        let mut patient = Patient::with_notes(left);
+        let mut patient = Patient::with_notes(Engine::Sled, left);
         let notes = snapshot(&patient.left).expect("it was opened before");
         let name = notes.file_name().unwrap().to_owned();
         let notes = |store: &Path| store.join("engine").join(&name);
@@ -116,12 +114,71 @@ fn damage_to_the_engines_other_files_drops_nothing() {
     rows.finish();
 }
 
-/// The engine writes its notes anew when it is opened; a process that ends then leaves a file that is not whole.
+/// Everything that fjall has beside its journal: tables, what says which of them count, and what it was made with.
 #[test]
-fn notes_that_the_engine_did_not_finish_are_no_harm() {
+fn damage_to_fjalls_other_files_drops_nothing() {
     let mut rows = Rows::new();
     for left in [Left::Closed, Left::Killed] {
-        let mut patient = Patient::small(left);
+        let mut patient = Patient::with_notes(Engine::Fjall, left);
+        let files: Vec<PathBuf> = contents(&patient.left.join("engine")).into_keys().collect();
+        let tables = files.iter().filter(|file| file.starts_with("keyspaces/1/tables"));
+        rows.holds("there are tables", tables.count() > 0, &files);
+        for file in files.iter().filter(|file| file.file_name().is_some_and(|name| name != "lock")) {
+            let at_file = |store: &Path| store.join("engine").join(file);
+            let length = fs::metadata(at_file(&patient.left)).unwrap().len();
+            let name = file.display();
+            let places = if length > 10_000 { 12 } else { 5 };
+            for at in spread(length, places) {
+                let what = format!("{left:?}, byte {at} of {length} of {name} flipped");
+                patient = patient.holds_out(&mut rows, &what, |store| flip(&at_file(store), at));
+            }
+            for at in [0, length / 2, length - 1] {
+                let what = format!("{left:?}, {name} cut at {at} of {length}");
+                patient = patient.holds_out(&mut rows, &what, |store| cut(&at_file(store), at));
+            }
+            let what = format!("{left:?}, {name} removed");
+            patient = patient.holds_out(&mut rows, &what, |store| fs::remove_file(at_file(store)).unwrap());
+        }
+        for folder in ["keyspaces", "keyspaces/0", "keyspaces/1", "keyspaces/1/tables"] {
+            let what = format!("{left:?}, {folder} removed");
+            patient = patient.holds_out(&mut rows, &what, |store| {
+                fs::remove_dir_all(store.join("engine").join(folder)).unwrap();
+            });
+        }
+        let what = format!("{left:?}, a file of somebody else's in engine/");
+        patient.holds_out(&mut rows, &what, |store| fs::write(store.join("engine/notes.txt"), "mine").unwrap());
+    }
+    rows.finish();
+}
+
+/// What a process leaves that ends while it makes a journal, a table, or the list of tables that count.
+#[test]
+fn files_that_fjall_did_not_finish_are_no_harm() {
+    let mut rows = Rows::new();
+    for left in [Left::Closed, Left::Killed] {
+        let mut patient = Patient::with_notes(Engine::Fjall, left);
+        for (file, bytes) in [
+            ("7.jnl", &b""[..]),
+            ("7.jnl", &[0; 10_000]),
+            ("keyspaces/1/.tmpAbCdEf", b"half"),
+            ("keyspaces/1/v900", b"half"),
+            ("keyspaces/1/tables/900", b"half"),
+        ] {
+            let what = format!("{left:?}, {file} of {} bytes", bytes.len());
+            patient = patient.unharmed(&mut rows, &what, |store| {
+                fs::write(store.join("engine").join(file), bytes).unwrap();
+            });
+        }
+    }
+    rows.finish();
+}
+
+/// The engine writes its notes anew when it is opened; a process that ends then leaves a file that is not whole.
+#[test]
+fn notes_that_sled_did_not_finish_are_no_harm() {
+    let mut rows = Rows::new();
+    for left in [Left::Closed, Left::Killed] {
+        let mut patient = Patient::small(Engine::Sled, left);
         for (what, bytes) in [("empty", &b""[..]), ("half written", &[7; 100])] {
             patient = patient.unharmed(&mut rows, &format!("{left:?}, {what}"), |store| {
                 fs::write(store.join("engine/snap.0000000000FFFFFF.generating"), bytes).unwrap();
@@ -131,13 +188,12 @@ fn notes_that_the_engine_did_not_finish_are_no_harm() {
     rows.finish();
 }
 
-#[test]
-fn the_way_out_that_a_message_names_leads_out() {
+fn the_way_out_that_a_message_names_leads_out(engine: Engine) {
     let mut rows = Rows::new();
     let go_on = |store: &Path| fs::remove_file(store.join("witness")).unwrap();
 
     // A witness that is damaged, of a store that is whole.
-    let patient = Patient::small(Left::Closed);
+    let patient = Patient::small(engine, Left::Closed);
     let (patient, outcome) = patient.after(|store| fs::write(store.join("witness"), "garbage").unwrap());
     rows.eq("a damaged witness", &Ended::Refused, &outcome.ended);
     go_on(&patient.store());
@@ -159,9 +215,9 @@ fn the_way_out_that_a_message_names_leads_out() {
 
 /// Cuts off a little of the log, and goes on as the message says.
 fn accepted_short(rows: &mut Rows, mut patient: Patient) {
-    let length = patient.log_length();
+    let (log, length) = (patient.log(), patient.log_length());
     for less in [100, 1000, 4096, 10_000, 30_000] {
-        let (refused, outcome) = patient.after(|store| cut(&store.join("engine/db"), length - less));
+        let (refused, outcome) = patient.after(|store| cut(&log(store), length - less));
         patient = refused;
         // The end of the log may be room that is not used yet.
         if outcome.ended != Ended::Serves {
@@ -183,18 +239,16 @@ fn accepted_short(rows: &mut Rows, mut patient: Patient) {
     }
 }
 
-#[test]
-fn the_way_out_leads_out_of_a_large_store_too() {
+fn the_way_out_leads_out_of_a_large_store_too(engine: Engine) {
     let mut rows = Rows::new();
-    accepted_short(&mut rows, Patient::large(Left::Closed));
+    accepted_short(&mut rows, Patient::large(engine, Left::Closed));
     rows.finish();
 }
 
-#[test]
-fn what_was_lost_stays_as_it_was_found_when_the_operator_goes_on_without_it() {
-    let patient = Patient::small(Left::Closed);
-    let length = patient.log_length();
-    let (patient, outcome) = patient.after(|store| cut(&store.join("engine/db"), length - 100));
+fn what_was_lost_stays_as_it_was_found_when_the_operator_goes_on_without_it(engine: Engine) {
+    let patient = Patient::small(engine, Left::Closed);
+    let (log, length) = (patient.log(), patient.log_length());
+    let (patient, outcome) = patient.after(|store| cut(&log(store), length - 100));
     assert_eq!(outcome.ended, Ended::Refused, "{}", outcome.shown());
     fs::remove_file(patient.store().join("witness")).unwrap();
     let (patient, later) = patient.start();
@@ -203,25 +257,24 @@ fn what_was_lost_stays_as_it_was_found_when_the_operator_goes_on_without_it() {
     assert!(contents(&kept) == outcome.found, "the files that the message promised are there: {}", later.shown());
 }
 
-#[test]
-fn a_copy_of_an_earlier_refusal_does_not_stand_for_a_later_one() {
-    let patient = Patient::small(Left::Closed);
-    let length = patient.log_length();
-    let (patient, outcome) = patient.after(|store| cut(&store.join("engine/db"), length / 2));
+fn a_copy_of_an_earlier_refusal_does_not_stand_for_a_later_one(engine: Engine) {
+    let patient = Patient::small(engine, Left::Closed);
+    let (log, length) = (patient.log(), patient.log_length());
+    let (patient, outcome) = patient.after(|store| cut(&log(store), length / 2));
     assert_eq!(outcome.ended, Ended::Refused, "{}", outcome.shown());
     // The operator brings the files back as they were, and all is well.
     let store = patient.store();
     fs::remove_dir_all(store.join("engine")).unwrap();
     copy(&patient.left.join("engine"), &store.join("engine"));
-    let Patient { place, left, alice, list } = patient;
+    let Patient { engine, place, left, alice, list } = patient;
     let daemon = place.start();
     assert_eq!(daemon.ask(&alice.list("limit=1000")).text(), list);
     alice.titled(&daemon, "since then");
     let place = daemon.killed();
     // Then the disk fails again.
-    fill_the_middle(&store.join("engine/db"), length, 0);
+    fill_the_middle(&log(&store), length, 0);
     let found = contents(&store.join("engine"));
-    let (_patient, outcome) = Patient { place, left, alice, list }.start();
+    let (_patient, outcome) = Patient { engine, place, left, alice, list }.start();
     assert_eq!(outcome.ended, Ended::Refused, "{}", outcome.shown());
     let copies = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path());
     let kept: Vec<PathBuf> = copies.filter(|path| contents(path) == found).collect();
@@ -232,9 +285,8 @@ fn a_copy_of_an_earlier_refusal_does_not_stand_for_a_later_one() {
     );
 }
 
-#[test]
-fn a_kill_while_it_starts_is_no_harm() {
-    let Patient { mut place, left, alice, list } = Patient::small(Left::Killed);
+fn a_kill_while_it_starts_is_no_harm(engine: Engine) {
+    let Patient { mut place, left, alice, list, .. } = Patient::small(engine, Left::Killed);
     fs::rename(&left, place.path().join("data")).unwrap();
     let rounds = if long() { 300 } else { 30 };
     for round in 0..rounds {
@@ -244,4 +296,16 @@ fn a_kill_while_it_starts_is_no_harm() {
     let daemon = place.start();
     assert_eq!(daemon.ask(&alice.list("limit=1000")).text(), list);
     assert!(!has_copies(&daemon.folder().join("data")));
+}
+
+on_each_engine! {
+    a_damaged_log_is_refused_and_nothing_is_dropped,
+    a_log_that_is_damaged_after_a_kill_is_refused_and_nothing_is_dropped,
+    a_large_log_that_is_damaged_is_refused_and_nothing_is_dropped,
+    a_large_log_that_is_damaged_after_a_kill_is_refused_and_nothing_is_dropped,
+    the_way_out_that_a_message_names_leads_out,
+    the_way_out_leads_out_of_a_large_store_too,
+    what_was_lost_stays_as_it_was_found_when_the_operator_goes_on_without_it,
+    a_copy_of_an_earlier_refusal_does_not_stand_for_a_later_one,
+    a_kill_while_it_starts_is_no_harm,
 }

@@ -3,20 +3,32 @@
 
 use std::collections::BTreeSet;
 
+use chittyconnect::store::Engine;
 use serde_json::json;
 
 use crate::support::daemon::Builder;
-use crate::support::store::{self, has_copies};
+use crate::support::store::{self, has_copies, on_each_engine};
 use crate::support::{Answer, CONNECT, Daemon, Rows, Signal, SmallDisk, Tenant, Upstream, eventually};
 
-/// The size of the disks here.
-const DISK: u64 = 160;
-/// Less than what the store leaves free, in MiB.
+/// What the store leaves free, in MiB.
+fn stays_free(engine: Engine) -> u64 {
+    match engine {
+        Engine::Sled => 64,
+        Engine::Fjall => 160,
+    }
+}
+
+/// A disk with room for 96 MiB of store, about.
+fn disk_for(engine: Engine) -> Option<SmallDisk> {
+    SmallDisk::mount(stays_free(engine) + 96)
+}
+
+/// Less than what any store leaves free, in MiB.
 const TOO_LITTLE: u64 = 40;
 
 /// A daemon whose store is on this disk.
-fn on(disk: &SmallDisk, upstream: &Upstream) -> Builder {
-    let store = format!("{{path: \"{}/data\"}}", disk.inside().display());
+fn on(engine: Engine, disk: &SmallDisk, upstream: &Upstream) -> Builder {
+    let store = format!("{{path: \"{}/data\", engine: {}}}", disk.inside().display(), engine.name());
     Daemon::builder().set("store", &store).service(upstream.service("svc")).under(&disk.enter())
 }
 
@@ -56,11 +68,10 @@ fn takes_changes_again(daemon: &Daemon, alice: &Tenant) -> String {
     answer.json()["task_id"].as_str().unwrap().to_owned()
 }
 
-#[test]
-fn a_full_disk_stops_changes_and_nothing_else_until_there_is_room() {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+fn a_full_disk_stops_changes_and_nothing_else_until_there_is_room(engine: Engine) {
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
-    let daemon = on(&disk, &upstream).start();
+    let daemon = on(engine, &disk, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
     let parent = alice.titled(&daemon, "parent");
     let child = alice.made(&daemon, &json!({"title": "child", "parent_task_id": parent}));
@@ -93,14 +104,13 @@ fn a_full_disk_stops_changes_and_nothing_else_until_there_is_room() {
     assert_eq!(daemon.ask(&alice.list("")).text(), before, "after a kill, too");
 }
 
-#[test]
-fn tasks_that_come_while_the_disk_fills_up_are_taken_or_refused_but_never_lost() {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+fn tasks_that_come_while_the_disk_fills_up_are_taken_or_refused_but_never_lost(engine: Engine) {
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
-    let daemon = on(&disk, &upstream).start();
+    let daemon = on(engine, &disk, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
     // Just enough room for some of them.
-    disk.fill_up_to(65);
+    disk.fill_up_to(stays_free(engine) + 1);
     let mut client = daemon.connect();
     let mut taken = Vec::new();
     let mut refused = 0;
@@ -122,20 +132,26 @@ fn tasks_that_come_while_the_disk_fills_up_are_taken_or_refused_but_never_lost()
     takes_changes_again(&daemon, &alice);
     taken.push("afterwards".to_owned());
     taken.sort();
-    assert_eq!(alice.sorted_titles(&daemon, "limit=1000"), taken);
+    let titles = |daemon: &Daemon| {
+        let mut titles: Vec<String> =
+            alice.listed(daemon).values().map(|title| title.as_str().unwrap().to_owned()).collect();
+        titles.sort();
+        titles
+    };
+    assert_eq!(titles(&daemon), taken);
     let daemon = daemon.restart();
-    assert_eq!(alice.sorted_titles(&daemon, "limit=1000"), taken, "after a restart, too");
+    assert_eq!(titles(&daemon), taken, "after a restart, too");
 }
 
 /// How a daemon ends, and how much room there is then and when the next one starts.
 type Ending = (&'static str, Signal, Option<u64>, u64);
 
 /// Starts a daemon on a full disk after each of these, and gives it room.
-fn start_without_room(endings: &[Ending]) {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+fn start_without_room(engine: Engine, endings: &[Ending]) {
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     let mut rows = Rows::new();
-    let mut daemon = on(&disk, &upstream).start();
+    let mut daemon = on(engine, &disk, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
     let mut made = vec![alice.titled(&daemon, "kept")];
     for &(when, signal, left_before, left) in endings {
@@ -156,31 +172,34 @@ fn start_without_room(endings: &[Ending]) {
     rows.finish();
 }
 
-#[test]
-fn a_daemon_that_starts_on_a_full_disk_proxies_and_gets_going_with_room() {
-    start_without_room(&[
-        ("stopped, too little left", Signal::SIGTERM, None, TOO_LITTLE),
-        ("killed, too little left", Signal::SIGKILL, None, TOO_LITTLE),
-        ("killed, nothing left", Signal::SIGKILL, None, 0),
-        ("killed while nothing was left", Signal::SIGKILL, Some(0), 0),
-    ]);
+fn a_daemon_that_starts_on_a_full_disk_proxies_and_gets_going_with_room(engine: Engine) {
+    start_without_room(
+        engine,
+        &[
+            ("stopped, too little left", Signal::SIGTERM, None, TOO_LITTLE),
+            ("killed, too little left", Signal::SIGKILL, None, TOO_LITTLE),
+            ("killed, nothing left", Signal::SIGKILL, None, 0),
+            ("killed while nothing was left", Signal::SIGKILL, Some(0), 0),
+        ],
+    );
 }
 
-#[test]
-fn a_store_that_was_closed_is_opened_on_a_disk_without_a_byte_left_and_nothing_is_lost() {
-    start_without_room(&[
-        ("stopped while nothing was left", Signal::SIGTERM, Some(0), 0),
-        ("stopped, nothing left", Signal::SIGTERM, None, 0),
-        ("stopped, nothing left, once more", Signal::SIGTERM, None, 0),
-    ]);
+fn a_store_that_was_closed_is_opened_on_a_disk_without_a_byte_left_and_nothing_is_lost(engine: Engine) {
+    start_without_room(
+        engine,
+        &[
+            ("stopped while nothing was left", Signal::SIGTERM, Some(0), 0),
+            ("stopped, nothing left", Signal::SIGTERM, None, 0),
+            ("stopped, nothing left, once more", Signal::SIGTERM, None, 0),
+        ],
+    );
 }
 
-#[test]
-fn the_first_start_of_all_may_be_on_a_full_disk() {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+fn the_first_start_of_all_may_be_on_a_full_disk(engine: Engine) {
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
     disk.fill_up_to(TOO_LITTLE);
-    let daemon = on(&disk, &upstream).start_anyway();
+    let daemon = on(engine, &disk, &upstream).start_anyway();
     assert_eq!(daemon.get("svc.chitty.test", "/x").fate(), "-> /x");
     let key = daemon.command(&["keys", "create", "--chitty-id", "alice"]);
     assert!(!key.status.success() && key.stdout.is_empty(), "no key is made: {key:?}");
@@ -196,10 +215,10 @@ fn the_first_start_of_all_may_be_on_a_full_disk() {
 
 #[test]
 fn a_first_start_without_room_for_a_single_byte_says_so() {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+    let Some(disk) = disk_for(Engine::Sled) else { return };
     let upstream = Upstream::start();
     disk.fill_up_to(0);
-    let Err(refused) = on(&disk, &upstream).try_start() else { panic!("nothing can be kept") };
+    let Err(refused) = on(Engine::Sled, &disk, &upstream).try_start() else { panic!("nothing can be kept") };
     assert_eq!(refused.status.code(), Some(1), "{}", refused.log);
     let place = disk.inside().join("data");
     assert!(refused.log.contains("store.path"), "{}", refused.log);
@@ -215,19 +234,19 @@ fn let_writes_fail_behind(daemon: &Daemon, bytes: Option<u64>) {
 }
 
 /// A daemon that outlives such a write, as it would outlive an error of a disk.
-fn on_a_disk_that_can_fail(upstream: &Upstream) -> Builder {
+fn on_a_disk_that_can_fail(engine: Engine, upstream: &Upstream) -> Builder {
     let command = ["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""].map(str::to_owned);
-    Daemon::builder().service(upstream.service("svc")).under(&command)
+    Daemon::builder().engine(engine).service(upstream.service("svc")).under(&command)
 }
 
-#[test]
-fn a_disk_that_fails_loses_nothing_and_is_used_again_when_it_works() {
+fn a_disk_that_fails_loses_nothing_and_is_used_again_when_it_works(engine: Engine) {
     let upstream = Upstream::start();
-    let daemon = on_a_disk_that_can_fail(&upstream).start();
+    // From its second start on fjall's journal is as long as what is in it.
+    let daemon = on_a_disk_that_can_fail(engine, &upstream).start().restart();
     let alice = Tenant::new(&daemon, "alice");
     let mut taken = vec![alice.titled(&daemon, "the first")];
     for round in 0..3 {
-        let log = std::fs::metadata(daemon.folder().join("data/engine/db")).unwrap().len();
+        let log = std::fs::metadata(store::log_of(engine, &daemon.folder().join("data"))).unwrap().len();
         let_writes_fail_behind(&daemon, Some(log + 20_000));
         let mut client = daemon.connect();
         let mut refused = 0;
@@ -252,17 +271,16 @@ fn a_disk_that_fails_loses_nothing_and_is_used_again_when_it_works() {
         }
     }
     let place = daemon.killed();
-    let inside = store::read(&place.path().join("data"), &[alice]).unwrap_or_else(|error| panic!("{error}"));
+    let inside = store::read(engine, &place.path().join("data"), &[alice]).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(inside.report.findings, Vec::<String>::new());
     let there: BTreeSet<String> = inside.tasks.iter().map(|task| task.task_id.to_string()).collect();
     let lost: Vec<&String> = taken.iter().filter(|id| !there.contains(*id)).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
 }
 
-#[test]
-fn a_disk_that_takes_nothing_any_more_stops_no_proxying() {
+fn a_disk_that_takes_nothing_any_more_stops_no_proxying(engine: Engine) {
     let upstream = Upstream::start();
-    let daemon = on_a_disk_that_can_fail(&upstream).start();
+    let daemon = on_a_disk_that_can_fail(engine, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
     let id = alice.titled(&daemon, "kept");
     let mut rows = Rows::new();
@@ -281,11 +299,10 @@ fn a_disk_that_takes_nothing_any_more_stops_no_proxying() {
     assert_eq!(alice.task(&daemon, &id)["title"], "kept");
 }
 
-#[test]
-fn a_disk_that_is_read_only_is_named() {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+fn a_disk_that_is_read_only_is_named(engine: Engine) {
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
-    let daemon = on(&disk, &upstream).start();
+    let daemon = on(engine, &disk, &upstream).start();
     let alice = Tenant::new(&daemon, "alice");
     let id = alice.titled(&daemon, "kept");
     let mut place = daemon.into_place();
@@ -301,11 +318,10 @@ fn a_disk_that_is_read_only_is_named() {
     assert_eq!(alice.task(&daemon, &id)["title"], "kept");
 }
 
-#[test]
-fn a_disk_that_fills_up_is_noticed_before_anybody_asks_for_a_change() {
-    let Some(disk) = SmallDisk::mount(DISK) else { return };
+fn a_disk_that_fills_up_is_noticed_before_anybody_asks_for_a_change(engine: Engine) {
+    let Some(disk) = disk_for(engine) else { return };
     let upstream = Upstream::start();
-    let daemon = on(&disk, &upstream).start();
+    let daemon = on(engine, &disk, &upstream).start();
     for _ in 0..2 {
         disk.fill_up_to(TOO_LITTLE);
         eventually("/readyz is 503", || {
@@ -318,4 +334,16 @@ fn a_disk_that_fills_up_is_noticed_before_anybody_asks_for_a_change() {
             if ready.status() == 200 { Ok(()) } else { Err(ready.text()) }
         });
     }
+}
+
+on_each_engine! {
+    a_full_disk_stops_changes_and_nothing_else_until_there_is_room,
+    tasks_that_come_while_the_disk_fills_up_are_taken_or_refused_but_never_lost,
+    a_daemon_that_starts_on_a_full_disk_proxies_and_gets_going_with_room,
+    a_store_that_was_closed_is_opened_on_a_disk_without_a_byte_left_and_nothing_is_lost,
+    the_first_start_of_all_may_be_on_a_full_disk,
+    a_disk_that_fails_loses_nothing_and_is_used_again_when_it_works,
+    a_disk_that_takes_nothing_any_more_stops_no_proxying,
+    a_disk_that_is_read_only_is_named,
+    a_disk_that_fills_up_is_noticed_before_anybody_asks_for_a_change,
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use chittyconnect::store::Engine;
 use serde_json::json;
 
 use crate::support::patient::{Ended, Left, Patient, contents};
-use crate::support::store::flip;
+use crate::support::store::{flip, on_each_engine};
 use crate::support::{Daemon, Rows, Tenant};
 
 /// A line of a witness as it is written.
@@ -22,11 +23,10 @@ fn said(store: &Path) -> serde_json::Value {
     said.max_by_key(|said: &serde_json::Value| said["commit"].as_u64()).unwrap()
 }
 
-#[test]
-fn a_store_is_never_taken_for_a_new_one() {
+fn a_store_is_never_taken_for_a_new_one(engine: Engine) {
     let mut rows = Rows::new();
     for left in [Left::Closed, Left::Killed] {
-        let mut patient = Patient::small(left);
+        let mut patient = Patient::small(engine, left);
         patient = patient.unharmed(&mut rows, &format!("{left:?}, nothing done"), |_| {});
         // What was acknowledged is not known then, so the files as they were found are kept.
         let (unwitnessed, outcome) = patient.after(|store| fs::remove_file(store.join("witness")).unwrap());
@@ -169,4 +169,8 @@ fn a_place_that_cannot_be_used_is_named() {
         );
     }
     rows.finish();
+}
+
+on_each_engine! {
+    a_store_is_never_taken_for_a_new_one,
 }

@@ -18,6 +18,8 @@ pub(crate) mod rows;
 pub(crate) mod shape;
 #[path = "../support/store.rs"]
 pub(crate) mod store;
+#[path = "../support/stream.rs"]
+pub(crate) mod stream;
 #[path = "../support/task.rs"]
 pub(crate) mod task;
 

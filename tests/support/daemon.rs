@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use chittyconnect::store::Engine;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -54,6 +55,11 @@ impl Builder {
     pub(crate) fn set(mut self, key: &str, yaml: &str) -> Self {
         self.sections.insert(key.to_owned(), yaml.to_owned());
         self
+    }
+
+    /// Has it keep its store with this engine.
+    pub(crate) fn engine(self, engine: Engine) -> Self {
+        self.set("store", &format!("{{path: \"@DIR@/data\", engine: {}}}", engine.name()))
     }
 
     /// Adds a static service in flow style: `{id: x, endpoints: […]}`.

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chittyconnect::store::kv::Kv as _;
+use chittyconnect::store::kv::fjall::FjallKv;
+use chittyconnect::store::{Durability, Engine};
 use serde_json::json;
 
 use super::daemon::{Daemon, Place, Refused};
 use super::rows::Rows;
-use super::store::{copy, has_copies};
+use super::store::{copy, has_copies, log_of};
 use super::task::Tenant;
 
 /// A store with some tasks in it, as it was left, and a folder in which damaged copies of it are started.
 pub(crate) struct Patient {
+    pub(crate) engine: Engine,
     pub(crate) place: Place,
     pub(crate) left: PathBuf,
     pub(crate) alice: Tenant,
@@ -29,18 +33,22 @@ pub(crate) enum Left {
 
 impl Patient {
     /// A small store: all of it is in one segment of the engine's log.
-    pub(crate) fn small(left: Left) -> Self {
-        Self::new(left, 40, 1)
+    pub(crate) fn small(engine: Engine, left: Left) -> Self {
+        Self::new(engine, left, 40, 1)
     }
 
     /// A store of several segments, most of which have been written more than once.
-    pub(crate) fn large(left: Left) -> Self {
-        Self::new(left, 150, 3)
+    pub(crate) fn large(engine: Engine, left: Left) -> Self {
+        Self::new(engine, left, 150, 3)
     }
 
-    /// A small store that was opened before, so that the engine has notes of where everything is.
-    pub(crate) fn with_notes(left: Left) -> Self {
-        let patient = Self::small(left);
+    /// A small store that was opened before, so that the engine has notes of where everything is: a snapshot, or tables.
+    pub(crate) fn with_notes(engine: Engine, left: Left) -> Self {
+        let patient = Self::small(engine, left);
+        if engine == Engine::Fjall {
+            let kv = FjallKv::open(&patient.left.join("engine"), Durability::PowerLoss).unwrap();
+            kv.compact().unwrap();
+        }
         fs::rename(&patient.left, patient.store()).unwrap();
         let daemon = patient.place.start();
         let place = if left == Left::Closed { daemon.into_place() } else { daemon.killed() };
@@ -48,8 +56,10 @@ impl Patient {
         Self { place, ..patient }
     }
 
-    pub(crate) fn new(left: Left, tasks: usize, changes: usize) -> Self {
-        let daemon = Daemon::builder().start();
+    pub(crate) fn new(engine: Engine, left: Left, tasks: usize, changes: usize) -> Self {
+        let daemon = Daemon::builder().engine(engine).start();
+        // From its second start on fjall's journal is as long as what is in it.
+        let daemon = if engine == Engine::Fjall { daemon.restart() } else { daemon };
         let alice = Tenant::new(&daemon, "alice");
         let mut client = daemon.connect();
         for number in 0..tasks {
@@ -66,15 +76,21 @@ impl Patient {
         let place = if left == Left::Closed { daemon.into_place() } else { daemon.killed() };
         let as_left = place.path().join("as-left");
         fs::rename(place.path().join("data"), &as_left).unwrap();
-        Self { place, left: as_left, alice, list }
+        Self { engine, place, left: as_left, alice, list }
     }
 
     pub(crate) fn store(&self) -> PathBuf {
         self.place.path().join("data")
     }
 
+    /// The file that the engine wrote to last, in a copy of the store.
+    pub(crate) fn log(&self) -> impl Fn(&Path) -> PathBuf + Copy + use<> {
+        let engine = self.engine;
+        move |store| log_of(engine, store)
+    }
+
     pub(crate) fn log_length(&self) -> u64 {
-        fs::metadata(self.left.join("engine/db")).unwrap().len()
+        fs::metadata(log_of(self.engine, &self.left)).unwrap().len()
     }
 
     /// Starts a daemon on the store after something was done to it.
@@ -94,19 +110,19 @@ impl Patient {
     /// Starts a daemon on the store as it is.
     #[track_caller]
     pub(crate) fn start(self) -> (Self, Outcome) {
-        let Self { place, left, alice, list } = self;
+        let Self { engine, place, left, alice, list } = self;
         match place.try_start() {
             Ok(daemon) => {
                 let answer = daemon.ask(&alice.list("limit=1000"));
                 let complete = answer.text() == list;
                 let serves = if complete { Ended::Serves } else { Ended::ServesLess(answer.text()) };
                 let outcome = Outcome { ended: serves, log: daemon.log(), found: BTreeMap::new() };
-                (Self { place: daemon.into_place(), left, alice, list }, outcome)
+                (Self { engine, place: daemon.into_place(), left, alice, list }, outcome)
             }
             Err(refused) => {
                 let Refused { status, log, place, .. } = *refused;
                 let ended = if status.code() == Some(1) { Ended::Refused } else { Ended::Broke(status.to_string()) };
-                (Self { place, left, alice, list }, Outcome { ended, log, found: BTreeMap::new() })
+                (Self { engine, place, left, alice, list }, Outcome { ended, log, found: BTreeMap::new() })
             }
         }
     }

@@ -2,15 +2,35 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chittyconnect::model::task::Task;
 use chittyconnect::store::embedded::{Embedded, OpenError, Report};
-use chittyconnect::store::{Config, Durability, Store as _, TaskQuery, TaskStore as _};
+use chittyconnect::store::{Config, Durability, Engine, Retention, Store as _, TaskQuery, TaskStore as _};
 use chittyconnect::telemetry::metrics::Metrics;
 
 use super::task::Tenant;
+
+/// Makes a test for every engine of each of these functions, which are told it.
+macro_rules! on_each_engine {
+    ($($test:ident),+ $(,)?) => {
+        $crate::support::store::on_each_engine!(in sled, Sled: $($test),+);
+        $crate::support::store::on_each_engine!(in fjall, Fjall: $($test),+);
+    };
+    (in $module:ident, $engine:ident: $($test:ident),+) => {
+        mod $module {
+            use chittyconnect::store::Engine;
+            $(
+                #[test]
+                fn $test() {
+                    super::$test(Engine::$engine);
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_each_engine;
 
 /// Whether the tests with many cases take all of them, and minutes for it.
 pub(crate) fn long() -> bool {
@@ -32,8 +52,9 @@ pub(crate) struct Inside {
 }
 
 /// Opens the store in `folder`, which no daemon has open, as a daemon would, and reads all of it.
-pub(crate) fn read(folder: &Path, tenants: &[Tenant]) -> Result<Inside, OpenError> {
-    let config = Config { path: folder.to_owned(), durability: Durability::PowerLoss };
+pub(crate) fn read(engine: Engine, folder: &Path, tenants: &[Tenant]) -> Result<Inside, OpenError> {
+    let config =
+        Config { path: folder.to_owned(), durability: Durability::PowerLoss, engine, retention: Retention::default() };
     let store = Embedded::open(&config, Arc::new(Metrics::new().unwrap()))?;
     let report = store.verify().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -78,6 +99,17 @@ pub(crate) fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), &target).unwrap();
         }
     }
+}
+
+/// The file that the engine wrote to last, in the store's folder.
+pub(crate) fn log_of(engine: Engine, store: &Path) -> PathBuf {
+    let folder = store.join("engine");
+    if engine == Engine::Sled {
+        return folder.join("db");
+    }
+    let number = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "jnl")).max_by_key(number).unwrap()
 }
 
 /// Turns every bit of one byte of a file round.

@@ -1,5 +1,6 @@
 //! Tasks as their clients have them: a key from the command line, and requests that carry it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -37,7 +38,7 @@ pub(crate) const FIELDS: [&str; 17] = [
 ];
 
 /// What parsers, engines and our own code say of themselves, and no answer may.
-const INSIDE: [&str; 15] = [
+const INSIDE: [&str; 16] = [
     "serde",
     "expected value at",
     "expected ident",
@@ -47,6 +48,7 @@ const INSIDE: [&str; 15] = [
     "invalid type:",
     "missing field",
     "sled",
+    "fjall",
     "SQL",
     "CHECK",
     "D1_",
@@ -154,7 +156,23 @@ impl Tenant {
         column(&self.page(daemon, query)["tasks"], "title")
     }
 
-    /// The same without the order.
+    /// Every task there is, page after page, with its title.
+    #[track_caller]
+    pub(crate) fn listed(&self, daemon: &Daemon) -> BTreeMap<String, Value> {
+        let mut tasks = BTreeMap::new();
+        let mut query = "limit=1000".to_owned();
+        loop {
+            let page = self.page(daemon, &query);
+            for task in page["tasks"].as_array().unwrap() {
+                tasks.insert(task["task_id"].as_str().unwrap().to_owned(), task["title"].clone());
+            }
+            let Some(cursor) = page["next_cursor"].as_str() else { return tasks };
+            let cursor = percent_encoding::utf8_percent_encode(cursor, percent_encoding::NON_ALPHANUMERIC);
+            query = format!("limit=1000&cursor={cursor}");
+        }
+    }
+
+    /// The titles of one page without the order.
     #[track_caller]
     pub(crate) fn sorted_titles(&self, daemon: &Daemon, query: &str) -> Vec<String> {
         let mut titles = self.titles(daemon, query);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use utoipa::ToSchema;
 
 use super::answer::{priority_or_null, priority_words, status_words};
-use super::object::{Kind, Member, Object};
+use crate::api::object::{Kind, Member, Object, Refuse};
 use crate::auth::Principal;
 use crate::model::id::TaskId;
 use crate::model::json::Json;
@@ -22,6 +22,29 @@ pub(super) const MAX_ERROR: usize = 16 * 1024;
 pub(super) const MAX_NAME: usize = 128;
 /// The type of a task that names none.
 const TASK_TYPE: &str = "user_request";
+
+/// Every member that is looked at.
+const NAMES: [&str; 14] = [
+    "title",
+    "description",
+    "task_type",
+    "priority",
+    "parent_task_id",
+    "assigned_service",
+    "metadata",
+    "status",
+    "result",
+    "error",
+    "started_at",
+    "completed_at",
+    "chittyId",
+    "chitty_id",
+];
+
+const CREATION: Refuse = |message| Problem::task_refused(TaskRefusal::Creation, message);
+const NO_TITLE: Refuse = |message| Problem::task_refused(TaskRefusal::TitleRequired, message);
+const UPDATE: Refuse = |message| Problem::task_refused(TaskRefusal::Update, message);
+const NOTHING: Refuse = |message| Problem::task_refused(TaskRefusal::NothingToUpdate, message);
 
 const STATUSES: &str = "pending, in_progress, completed, failed, cancelled";
 const PRIORITIES: &str = "low, normal, high, urgent";
@@ -56,7 +79,7 @@ impl CreateTask {
     /// # Errors
     /// 400, 403, 413.
     pub(super) fn read(body: &[u8], caller: &Principal) -> Result<Self, Problem> {
-        let object = Object::read(body, TaskRefusal::Creation, TaskRefusal::TitleRequired)?;
+        let object = Object::read(body, &NAMES, CREATION, NO_TITLE)?;
         object.check_chitty_id(caller)?;
         let no_title = |found: &str| {
             let message = format!("title: found {found}; accepted: text of 1 to {MAX_TITLE} bytes of UTF-8");
@@ -151,7 +174,7 @@ impl UpdateTask {
     /// # Errors
     /// 400, 403, 413.
     pub(super) fn read(body: &[u8], caller: &Principal) -> Result<Self, Problem> {
-        let object = Object::read(body, TaskRefusal::Update, TaskRefusal::NothingToUpdate)?;
+        let object = Object::read(body, &NAMES, UPDATE, NOTHING)?;
         object.check_chitty_id(caller)?;
         let fields = ["status", "title", "description", "priority", "assigned_service", "result", "error"];
         if !fields.iter().any(|field| object.has(field)) {

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::body::MAX_NAME;
-use super::object::shown;
-use crate::api::extract::Parameters;
+use crate::api::extract::{Parameters, page_limit};
+use crate::api::object::shown;
 use crate::auth::Principal;
 use crate::model::id::{SessionId, TaskId};
 use crate::model::time::Time;
@@ -14,8 +14,6 @@ use crate::store::{TaskPosition, TaskQuery};
 
 /// Tasks of a page whose query says nothing of it.
 pub(super) const DEFAULT_LIMIT: usize = 50;
-/// Tasks of a page at the most; more are asked for in vain.
-pub(super) const MAX_LIMIT: usize = 1000;
 /// The form of cursors that this build writes and reads.
 const CURSOR_FORM: u8 = 1;
 /// Its bytes: the form, a time in milliseconds, a task's id.
@@ -40,7 +38,7 @@ pub(super) fn read(query: &str, caller: Principal) -> Result<Option<TaskQuery>, 
     };
     let limit = match parameters.get("limit") {
         None => DEFAULT_LIMIT,
-        Some(text) => limit(text)
+        Some(text) => page_limit(text)
             .ok_or_else(|| refused("limit", text, "a whole number of at most 19 digits; more than 1000 is 1000"))?,
     };
     let after = match parameters.get("cursor") {
@@ -69,14 +67,6 @@ pub(super) fn read(query: &str, caller: Principal) -> Result<Option<TaskQuery>, 
     }))
 }
 
-/// A number of tasks as the original read one: digits, and what may follow a decimal point, which says nothing.
-fn limit(text: &str) -> Option<usize> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = (!whole.is_empty() && digits(whole) && digits(fraction)).then(|| whole.parse::<u64>().ok())??;
-    Some(usize::try_from(number).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
-}
-
 /// Where the next page begins, as its client carries it.
 pub(super) fn to_cursor(position: TaskPosition) -> String {
     let mut bytes = Vec::with_capacity(CURSOR_BYTES);
@@ -102,7 +92,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Result<Option<TaskQuery>, &'static str> {
-        let caller = Principal::test("k");
+        let caller = Principal::sample("alice", "own");
         read(text, caller).map_err(|problem| problem.word)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{ChittyId, KeyId, SessionId};
@@ -58,6 +59,12 @@ pub struct KeyFacts {
     pub created_at: String,
     /// The same; `null` = never.
     pub expires_at: Option<String>,
+    /// Requests a minute; `null` = as the gateway limits callers.
+    #[serde(default)]
+    pub rate_limit: Option<u32>,
+    /// Bytes of files; `null` = as the gateway allows each.
+    #[serde(default)]
+    pub quota: Option<u64>,
 }
 
 impl From<&Key> for KeyFacts {
@@ -70,6 +77,8 @@ impl From<&Key> for KeyFacts {
             scopes: key.scopes.clone(),
             created_at: key.created_at.to_string(),
             expires_at: key.expires_at.map(|end| end.to_string()),
+            rate_limit: key.rate_limit,
+            quota: key.quota,
         }
     }
 }
@@ -92,11 +101,15 @@ impl From<&Key> for ListedKey {
 
 impl fmt::Display for ListedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KeyFacts { id, chitty_id, session_id, name, scopes, created_at, expires_at } = &self.facts;
+        let KeyFacts { id, chitty_id, session_id, name, scopes, created_at, expires_at, rate_limit, quota } =
+            &self.facts;
         let scopes = scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
         let until = expires_at.as_ref().map_or_else(String::new, |end| format!(" until {end}"));
+        let rate = rate_limit.map_or_else(String::new, |rate| format!("  {rate}/m"));
+        let quota = quota.map_or_else(String::new, |bytes| format!("  {} of files", ByteSize(bytes)));
         let status = self.status;
-        writeln!(f, "{id}  {status:8}  {chitty_id}  session {session_id}  {scopes}  since {created_at}{until}  {name}")
+        write!(f, "{id}  {status:8}  {chitty_id}  session {session_id}  {scopes}{rate}{quota}  ")?;
+        writeln!(f, "since {created_at}{until}  {name}")
     }
 }
 

@@ -18,7 +18,7 @@ fn limits() -> RateLimits {
 }
 
 fn caller(key: &str, own: Option<u32>) -> Principal {
-    Principal { rate_limit: own, ..Principal::test(key) }
+    Principal { key_id: key.parse().unwrap(), rate_limit: own, ..Principal::sample("alice", "s") }
 }
 
 fn class(counted: Counted) -> Option<Class> {

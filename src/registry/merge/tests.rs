@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::service::ServiceAuth;
 use crate::registry::document::health_url;
 
 fn declarations(list: &Value) -> Vec<Declaration> {
@@ -31,6 +32,17 @@ fn listing(source: &str, list: &Value) -> Listing {
 
 fn ids(merged: &Merged) -> Vec<&str> {
     merged.services.iter().map(|service| service.id.as_str()).collect()
+}
+
+#[test]
+fn what_callers_need_is_for_the_operator_alone_to_say() {
+    let registry = json!([{"id": "a", "auth": "key"}, {"id": "b", "auth": "none"}, {"id": "c"}]);
+    let file = json!([{"id": "b", "auth": "jwt"}, {"id": "c", "auth": "key"}]);
+    let listings = [listing("http://r", &registry), listing("file:s.yaml", &file)];
+    let merged = merge(&declarations(&json!([{"id": "c", "auth": "none"}])), &listings, vec![]);
+    let said: Vec<_> = merged.services.iter().map(|service| service.auth).collect();
+    assert_eq!(said, [ServiceAuth::None, ServiceAuth::Jwt, ServiceAuth::None]);
+    assert_eq!(merged.services[1].provenance["auth"].as_ref(), "file:s.yaml");
 }
 
 #[test]
@@ -167,4 +179,26 @@ fn rejected_entries_are_kept_by_source() {
     let merged = merge(&[], &[listing("http:zero", &json!([])), one], Vec::new());
     assert_eq!(merged.rejected.len(), 1);
     assert_eq!((&*merged.rejected[0].0, merged.rejected[0].1[0].index), ("http:one", 3));
+}
+
+#[test]
+fn what_registers_itself_is_listed_only_where_no_other_source_names_it() {
+    let own =
+        json!([{"id": "a", "description": "mine", "subdomain": "b", "endpoints": ["https://x.example"]}, {"id": "d"}]);
+    let others = listing("http:one", &json!([{"id": "c"}]));
+    for (statics, listings) in [
+        (json!([{"id": "a", "endpoints": ["http://10.0.0.1:1"]}]), vec![listing("embedded", &own), others.clone()]),
+        (json!([]), vec![listing("embedded", &own), others.clone(), listing("file:two", &json!([{"id": "a"}]))]),
+    ] {
+        let merged = merge(&declarations(&statics), &listings, Vec::new());
+        let service = merged.services.iter().find(|service| service.id.as_str() == "a").unwrap();
+        assert_ne!(&*service.source, "embedded");
+        assert_eq!((&service.declared.description, service.subdomain.as_str()), (&None, "a"));
+        assert!(service.provenance.values().all(|source| &**source != "embedded"), "{:?}", service.provenance);
+        let [(source, rejected)] = &merged.rejected[..] else { panic!("{:?}", merged.rejected) };
+        assert_eq!((&**source, rejected[0].index, rejected[0].id.as_deref()), ("embedded", 0, Some("a")));
+        assert!(ids(&merged).contains(&"d"));
+    }
+    let alone = merge(&[], &[listing("embedded", &own)], Vec::new());
+    assert_eq!((ids(&alone), alone.rejected.len()), (vec!["a", "d"], 0));
 }

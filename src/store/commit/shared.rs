@@ -2,12 +2,12 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::model::time::Time;
-use crate::store::StoreError;
 use crate::store::kv::Kv;
+use crate::store::{EventSink, StoreError};
 
 /// A change that waits longer for the disk is trouble.
 const SLOW: Duration = Duration::from_secs(5);
@@ -20,6 +20,10 @@ pub(in crate::store) struct Shared {
     trouble: Mutex<Option<Arc<str>>>,
     /// When the group in progress went to the disk, in milliseconds since the epoch; 0 = none is.
     pub(super) writing_since: AtomicU64,
+    /// The number of the last event that is durable: nobody is told of a later one, for it may yet be another.
+    pub(in crate::store) last_event: AtomicU64,
+    /// Whom events are handed to.
+    pub(in crate::store) sink: OnceLock<Arc<dyn EventSink>>,
 }
 
 impl Shared {

@@ -23,12 +23,13 @@ pub(super) struct Changes {
     commit: CommitRecord,
     bytes: usize,
     effects: Vec<Effect>,
+    events: Vec<(u64, Event)>,
 }
 
 impl Changes {
     /// Nothing yet, on top of `commit`.
     pub(super) fn new(commit: CommitRecord) -> Self {
-        Self { batch: BTreeMap::new(), commit, bytes: 0, effects: Vec::new() }
+        Self { batch: BTreeMap::new(), commit, bytes: 0, effects: Vec::new(), events: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -46,11 +47,17 @@ impl Changes {
         self.commit = later.commit;
         self.bytes += later.bytes;
         self.effects.extend(later.effects);
+        self.events.extend(later.events);
     }
 
     /// What is to be done in memory once all of it is durable, in order.
     pub(super) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// What is to be told once all of it is durable: events with their numbers, in order.
+    pub(super) fn take_events(&mut self) -> Vec<(u64, Event)> {
+        std::mem::take(&mut self.events)
     }
 
     /// The batch, and the record that says so.
@@ -92,7 +99,12 @@ impl<'a> Transaction<'a> {
     /// Puts a record where none is.
     pub(in crate::store) fn insert<T: Serialize>(&mut self, key: &[u8], record: &T) -> Result<(), StoreError> {
         let value = encode(record).map_err(unreadable)?;
-        for (key, entry) in value::entries(key, &value).ok_or_else(damaged)? {
+        self.insert_value(key, &value)
+    }
+
+    /// The same of a record that is encoded.
+    pub(in crate::store) fn insert_value(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        for (key, entry) in value::entries(key, value).ok_or_else(damaged)? {
             self.put(key, entry)?;
         }
         Ok(())
@@ -133,13 +145,15 @@ impl<'a> Transaction<'a> {
         self.own.effects.push(Box::new(effect));
     }
 
-    /// Writes an event into the log. Its number.
+    /// Writes an event into the log, and has it handed to the [`EventSink`](crate::store::EventSink) once it is durable.
+    /// Its number.
     pub(in crate::store) fn emit(&mut self, event: &Event) -> Result<u64, StoreError> {
         self.own.commit.event += 1;
         let number = self.own.commit.event;
         let record =
             EventRecord { name: event.name.clone(), at: event.at.as_millis(), body: event.body.text().to_owned() };
         self.insert(&key::event(&event.chitty_id, &event.session_id, number), &record)?;
+        self.own.events.push((number, event.clone()));
         Ok(number)
     }
 
@@ -170,7 +184,38 @@ impl<'a> Transaction<'a> {
         Ok(keys)
     }
 
-    fn entry(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    /// The keys that begin with `prefix` and that the group so far, or this change, writes (true) or removes (false). The
+    /// later of two for one key comes later.
+    pub(in crate::store) fn pending<'p>(&'p self, prefix: &'p [u8]) -> impl Iterator<Item = (&'p [u8], bool)> {
+        let within = move |changes: &'p Changes| {
+            let range: Range<'_> = (Bound::Included(prefix), Bound::Unbounded);
+            let found = changes.batch.range::<[u8], _>(range).take_while(move |(key, _)| key.starts_with(prefix));
+            found.map(|(key, entry)| (key.as_slice(), entry.is_some()))
+        };
+        within(self.group).chain(within(&self.own))
+    }
+
+    /// Puts a record under a meta key, in place of the one that is there; those are not counted.
+    pub(in crate::store) fn set_meta<T: Serialize>(&mut self, key: &[u8], record: &T) -> Result<(), StoreError> {
+        let value = encode(record).map_err(unreadable)?;
+        self.own.bytes += key.len() + value.len();
+        self.own.batch.insert(key.to_vec(), Some(value));
+        Ok(())
+    }
+
+    /// The record under a meta key.
+    pub(in crate::store) fn record_meta<T: DeserializeOwned>(&mut self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.entry(key)?.map(|value| decode(&value)).transpose().map_err(unreadable)
+    }
+
+    /// The number of the next event, for a record that counts as one.
+    pub(in crate::store) fn next_number(&mut self) -> u64 {
+        self.own.commit.event += 1;
+        self.own.commit.event
+    }
+
+    /// What is under `key` itself, continuations not looked at.
+    pub(in crate::store) fn entry(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         for changes in [&self.own, self.group] {
             if let Some(entry) = changes.batch.get(key) {
                 return Ok(entry.clone());

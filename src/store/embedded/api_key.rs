@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Embedded, unreachable_engine};
+use super::{Embedded, Keys, unreachable_engine};
 use crate::model::id::KeyId;
 use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
 use crate::model::time::Time;
@@ -23,11 +23,7 @@ impl KeyStore for Embedded {
     async fn create_key(&self, key: Key) -> Result<(), StoreError> {
         let known = Arc::clone(&self.keys);
         let change = move |transaction: &mut Transaction<'_>| {
-            let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == key.id);
-            if taken {
-                return Err(StoreError::KeyExists);
-            }
-            create(transaction, &key)?;
+            create(transaction, &known, &key)?;
             transaction.once_durable(move || {
                 known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, Arc::new(key));
             });
@@ -57,8 +53,7 @@ impl KeyStore for Embedded {
     async fn revoke_key(&self, id: &KeyId) -> Result<Arc<Key>, StoreError> {
         let (known, id) = (Arc::clone(&self.keys), id.clone());
         let change = move |transaction: &mut Transaction<'_>| {
-            let found = known.read().unwrap_or_else(PoisonError::into_inner).values().find(|key| key.id == id).cloned();
-            let key = Key { status: KeyStatus::Revoked, ..Key::clone(&*found.ok_or(StoreError::NoSuchKey)?) };
+            let key = Key { status: KeyStatus::Revoked, ..current(transaction, &known, &id)? };
             replace(transaction, &key)?;
             let key = Arc::new(key);
             let revoked = Arc::clone(&key);
@@ -69,10 +64,49 @@ impl KeyStore for Embedded {
         };
         self.change("revoke_key", change).await
     }
+
+    async fn rotate_key(&self, old: &KeyId, new: Key, old_ends: Option<Time>) -> Result<Arc<Key>, StoreError> {
+        let (known, old) = (Arc::clone(&self.keys), old.clone());
+        let change = move |transaction: &mut Transaction<'_>| {
+            let old = current(transaction, &known, &old)?;
+            let over = old.expires_at.is_some_and(|end| end <= transaction.now());
+            if old.status != KeyStatus::Active || over {
+                return Err(StoreError::KeyNotActive);
+            }
+            let old = match old_ends {
+                Some(end) => Key { expires_at: Some(old.expires_at.map_or(end, |own| own.min(end))), ..old },
+                None => Key { status: KeyStatus::Revoked, ..old },
+            };
+            create(transaction, &known, &new)?;
+            replace(transaction, &old)?;
+            let (old, new) = (Arc::new(old), Arc::new(new));
+            let ended = Arc::clone(&old);
+            transaction.once_durable(move || {
+                let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+                known.insert(old.hash, old);
+                known.insert(new.hash, new);
+            });
+            Ok(ended)
+        };
+        self.change("rotate_key", change).await
+    }
+}
+
+/// A key as it is with the changes of this group, which are not yet among the known ones.
+fn current(transaction: &mut Transaction<'_>, known: &Keys, id: &KeyId) -> Result<Key, StoreError> {
+    let found = known.read().unwrap_or_else(PoisonError::into_inner).values().find(|key| key.id == *id).cloned();
+    let found = found.ok_or(StoreError::NoSuchKey)?;
+    let at = key::api_key(&found.chitty_id, &found.hash);
+    let record = transaction.record::<KeyRecord>(&at)?.ok_or(StoreError::NoSuchKey)?;
+    of_record(&at, record).map_err(unreadable)
 }
 
 /// Keeps a key.
-fn create(transaction: &mut Transaction<'_>, new: &Key) -> Result<(), StoreError> {
+fn create(transaction: &mut Transaction<'_>, known: &Keys, new: &Key) -> Result<(), StoreError> {
+    let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == new.id);
+    if taken {
+        return Err(StoreError::KeyExists);
+    }
     let at = key::api_key(&new.chitty_id, &new.hash);
     if transaction.record::<KeyRecord>(&at)?.is_some() {
         return Err(StoreError::KeyExists);
@@ -128,8 +162,11 @@ fn to_record(key: &Key) -> KeyRecord {
 }
 
 /// The key whose record is under `at`.
-pub(super) fn decode_key(at: &[u8], record: &[u8]) -> Result<Key, RecordError> {
-    let record: KeyRecord = decode(record)?;
+pub(in crate::store) fn decode_key(at: &[u8], record: &[u8]) -> Result<Key, RecordError> {
+    of_record(at, decode(record)?)
+}
+
+fn of_record(at: &[u8], record: KeyRecord) -> Result<Key, RecordError> {
     let damaged = || RecordError::Damaged;
     let scopes: Result<Vec<Scope>, _> = record.scopes.iter().map(|word| word.parse()).collect();
     Ok(Key {

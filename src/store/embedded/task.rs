@@ -12,10 +12,10 @@ use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::{TaskPlaceRecord, TaskRecord};
 use crate::store::migration::{RecordError, decode};
 use crate::store::{
-    Expected, Once, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated, key, value,
+    Expected, Once, StoreError, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated, key,
 };
 
-use super::{Embedded, list, once, unreachable_engine};
+use super::{Embedded, list, once, read_value};
 use crate::store::commit::unreadable;
 
 /// Sub-tasks that one deletion takes with it at the most: everybody else's changes wait that long.
@@ -144,27 +144,17 @@ fn delete(
 }
 
 /// One task.
-pub(super) fn find(kv: &dyn Kv, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
+pub(in crate::store) fn find(kv: &dyn Kv, owner: &ChittyId, id: TaskId) -> Result<Option<Task>, StoreError> {
     let mut before = None;
     loop {
-        let Some(place) = read(kv, &key::task_place(owner, id))? else { return Ok(None) };
+        let Some(place) = read_value(kv, &key::task_place(owner, id))? else { return Ok(None) };
         let place: TaskPlaceRecord = decode(&place).map_err(unreadable)?;
-        match read(kv, &key_at(owner, id, &place)?)? {
+        match read_value(kv, &key_at(owner, id, &place)?)? {
             Some(record) => return decode_task(&record).map(Some).map_err(unreadable),
             None if before.as_ref() == Some(&place) => return Err(unreadable(RecordError::Damaged)),
             // A change has moved it between the two looks, or pulled its end away: it is in another place now.
             None => before = Some(place),
         }
-    }
-}
-
-/// The value of `key`; `None` also when it is not whole, which it is not while it is being moved.
-fn read(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
-    match value::read(key, get, || None) {
-        Ok(value) => Ok(value),
-        Err(None) => Ok(None),
-        Err(Some(error)) => Err(error),
     }
 }
 
@@ -181,12 +171,17 @@ fn stored(transaction: &mut Transaction<'_>, owner: &ChittyId, id: TaskId) -> Re
     to_task(record).map(Some).map_err(unreadable)
 }
 
-fn put(transaction: &mut Transaction<'_>, task: &Task) -> Result<(), StoreError> {
+/// Puts a task with its place and its index entries.
+pub(in crate::store) fn put(transaction: &mut Transaction<'_>, task: &Task) -> Result<(), StoreError> {
     let (owner, session) = (&task.chitty_id, &task.session_id);
     transaction.insert(&key::task(owner, session, task.position()), &to_record(task))?;
-    let place = TaskPlaceRecord { session_id: session.to_string(), updated_at: task.updated_at.as_millis() };
-    transaction.insert(&key::task_place(owner, task.task_id), &place)?;
+    transaction.insert(&key::task_place(owner, task.task_id), &place_of(task))?;
     key::indexes(task).into_iter().try_for_each(|key| transaction.insert_index(key))
+}
+
+/// Where its record is.
+pub(in crate::store) fn place_of(task: &Task) -> TaskPlaceRecord {
+    TaskPlaceRecord { session_id: task.session_id.to_string(), updated_at: task.updated_at.as_millis() }
 }
 
 fn take(transaction: &mut Transaction<'_>, task: &Task) -> Result<(), StoreError> {
@@ -201,7 +196,7 @@ fn emit(transaction: &mut Transaction<'_>, event: Result<Event, serde_json::Erro
     transaction.emit(&event)
 }
 
-fn to_record(task: &Task) -> TaskRecord {
+pub(in crate::store) fn to_record(task: &Task) -> TaskRecord {
     let text = |json: &Json| json.text().to_owned();
     TaskRecord {
         task_id: *task.task_id.as_bytes(),
@@ -226,7 +221,7 @@ fn to_record(task: &Task) -> TaskRecord {
 }
 
 /// The inverse of what is stored.
-pub(super) fn decode_task(stored: &[u8]) -> Result<Task, RecordError> {
+pub(in crate::store) fn decode_task(stored: &[u8]) -> Result<Task, RecordError> {
     to_task(decode(stored)?)
 }
 

@@ -1,132 +1,323 @@
-//! Whether everything in the store agrees: every record can be read, every task has its place and its index entries, and
-//! nothing else has.
+//! Whether everything in the store agrees: every record can be read and is where it belongs, every task has its place,
+//! tasks and files have their index entries, and every place and index entry has what it is of.
+//!
+//! The store is read in steps, so that it can be written meanwhile. What looks wrong may then only have been in motion:
+//! it is a suspect, and becomes a finding when it is looked at again while nothing moves.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
-use super::api_key::decode_key;
-use super::task::decode_task;
-use super::unreachable_engine;
+use crate::model::id::{ChittyId, TaskId};
+use crate::model::task::Task;
+use crate::model::time::Time;
+use crate::store::commit::Transaction;
 use crate::store::kv::{Direction, Kv, KvError};
 use crate::store::migration::decode;
-use crate::store::migration::m0001_context_sync::{
-    CommitRecord, ContextFileRecord, EventRecord, OnceRecord, SessionRecord, SyncEventRecord, TaskPlaceRecord, kind,
-};
-use crate::store::value::Gather;
-use crate::store::{StoreError, key};
+use crate::store::migration::m0001_context_sync::{CommitRecord, FormatRecord, TaskPlaceRecord, kind};
+use crate::store::migration::m0002_identity_and_registry::{TrimmedRecord, kind as later};
+use crate::store::record::{Kind, Record};
+use crate::store::{StoreError, TaskPosition, key, value};
 
 /// More findings say no more.
 const MAX_FINDINGS: usize = 100;
+/// More suspects are only counted.
+const MAX_SUSPECTS: usize = 1000;
+
+/// The kinds whose entries follow from records and have no value.
+pub(in crate::store) const INDEXES: [u8; 5] =
+    [kind::TASK_BY_STATUS, kind::TASK_BY_PRIORITY, kind::TASK_BY_PARENT, kind::TASK_BY_SERVICE, later::FILE_BY_ACCESS];
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Entries by kind; continuations are their record's.
     pub entries: BTreeMap<char, u64>,
-    /// What does not agree, a line each; empty = the store is whole.
+    /// What does not agree, a line each, the first hundred; empty = the store is whole.
     pub findings: Vec<String>,
+    /// How many findings are not among those lines.
+    pub unlisted: u64,
+    /// Whether the store was changed meanwhile; then its entries were not counted against what they should be.
+    pub changed: bool,
 }
 
 impl Report {
     fn find(&mut self, finding: String) {
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
+        } else {
+            self.unlisted += 1;
         }
-    }
-
-    fn count(&self, kind: u8) -> u64 {
-        self.entries.get(&char::from(kind)).copied().unwrap_or(0)
     }
 }
 
-const INDEXES: [u8; 4] = [kind::TASK_BY_STATUS, kind::TASK_BY_PRIORITY, kind::TASK_BY_PARENT, kind::TASK_BY_SERVICE];
-
-/// Reads everything.
-pub(super) fn verify(kv: &dyn Kv) -> Result<Report, StoreError> {
-    let mut report = Report::default();
-    let mut gather = Gather::default();
-    let mut failed = None;
-    let mut found = 0;
-    let mut expected_indexes = 0;
-    let scanned = kv.range((Bound::Unbounded, Bound::Unbounded), Direction::Forward, &mut |key, entry| {
-        let Some(&kind) = key.first() else { return ControlFlow::Continue(()) };
-        found += u64::from(kind != kind::META);
-        if INDEXES.contains(&kind) {
-            *report.entries.entry(char::from(kind)).or_default() += 1;
-            return ControlFlow::Continue(());
-        }
-        if kind == kind::META {
-            return ControlFlow::Continue(());
-        }
-        match gather.take(key, entry) {
-            Err(_) => report.find(format!("the value of {} is not whole", shown(key))),
-            Ok(None) => {}
-            Ok(Some((key, value))) => {
-                *report.entries.entry(char::from(kind)).or_default() += 1;
-                match check(kv, kind, key, value, &mut report) {
-                    Ok(indexes) => expected_indexes += indexes,
-                    Err(error) => {
-                        failed = Some(error);
-                        return ControlFlow::Break(());
-                    }
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    });
-    if let Some(error) = scanned.err().or(failed) {
-        return Err(unreachable_engine(&error));
-    }
-    let (tasks, places) = (report.count(kind::TASK), report.count(kind::TASK_PLACE));
-    if tasks != places {
-        report.find(format!("{tasks} tasks have {places} places"));
-    }
-    let indexes: u64 = INDEXES.into_iter().map(|kind| report.count(kind)).sum();
-    if indexes != expected_indexes {
-        report.find(format!("{tasks} tasks should have {expected_indexes} index entries, and have {indexes}"));
-    }
-    let commit = kv.get(key::COMMIT).map_err(|error| unreachable_engine(&error))?;
-    match commit.map(|commit| decode::<CommitRecord>(&commit)) {
-        Some(Ok(commit)) if commit.entries == found => {}
-        Some(Ok(commit)) => report.find(format!("{found} of {} entries are there", commit.entries)),
-        _ => report.find("the record of the last change cannot be read".to_owned()),
-    }
-    Ok(report)
+/// A look at everything that is under way.
+pub(in crate::store) struct Verifying {
+    report: Report,
+    /// The last key that was seen.
+    seen: Option<Vec<u8>>,
+    /// The value that continuations are expected of: its key, and the number of the next one and of the last one.
+    within: Option<(Vec<u8>, u8, u8)>,
+    suspects: Vec<Vec<u8>>,
+    /// Entries but meta.
+    found: u64,
+    /// The largest number of an event.
+    number: u64,
+    /// The last change when it began.
+    commit: Option<Vec<u8>>,
 }
 
-/// Checks one record; how many index entries it should have.
-fn check(kv: &dyn Kv, kind: u8, key: &[u8], value: &[u8], report: &mut Report) -> Result<u64, KvError> {
-    let readable = match kind {
-        kind::TASK => match decode_task(value) {
-            Ok(task) => {
-                if key::task(&task.chitty_id, &task.session_id, task.position()) != key {
-                    report.find(format!("task {} is not where it belongs", task.task_id));
-                }
-                let indexes = key::indexes(&task);
-                for index in indexes.iter().chain([&key::task_place(&task.chitty_id, task.task_id)]) {
-                    if kv.get(index)?.is_none() {
-                        report.find(format!("task {} lacks {}", task.task_id, shown(index)));
-                    }
-                }
-                return Ok(indexes.len() as u64);
+impl Verifying {
+    pub(in crate::store) fn begin(kv: &dyn Kv) -> Result<Self, KvError> {
+        let commit = kv.get(key::COMMIT)?;
+        let (report, suspects) = (Report::default(), Vec::new());
+        Ok(Self { report, seen: None, within: None, suspects, found: 0, number: 0, commit })
+    }
+
+    /// Looks at the next `limit` entries. Whether those were the last.
+    pub(in crate::store) fn step(&mut self, kv: &dyn Kv, limit: usize) -> Result<bool, KvError> {
+        let from = self.seen.take();
+        let start = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut looked, mut failed, mut last) = (0, None, None);
+        let visit = &mut |key: &[u8], entry: &[u8]| {
+            if looked == limit {
+                return ControlFlow::Break(());
             }
-            Err(_) => false,
-        },
-        kind::TASK_PLACE => decode::<TaskPlaceRecord>(value).is_ok(),
-        kind::CONTEXT_FILE => decode::<ContextFileRecord>(value).is_ok(),
-        kind::SYNC_EVENT => decode::<SyncEventRecord>(value).is_ok(),
-        kind::SESSION => decode::<SessionRecord>(value).is_ok(),
-        kind::EVENT => decode::<EventRecord>(value).is_ok(),
-        kind::KEY => decode_key(key, value).is_ok(),
-        kind::ONCE => decode::<OnceRecord>(value).is_ok(),
-        _ => false,
+            looked += 1;
+            last = Some(key.to_vec());
+            match self.look(kv, key, entry) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        if limit == usize::MAX {
+            kv.read_all(visit)?;
+        } else {
+            kv.range((start, Bound::Unbounded), Direction::Forward, visit)?;
+        }
+        self.seen = last.or(from);
+        failed.map_or(Ok(looked < limit), Err)
+    }
+
+    fn look(&mut self, kv: &dyn Kv, key: &[u8], entry: &[u8]) -> Result<(), KvError> {
+        self.found += u64::from(key.first() != Some(&kind::META));
+        if let Some((of, next, last)) = &mut self.within {
+            if key.split_last().is_some_and(|(number, rest)| rest == of && number == next) {
+                *next = next.saturating_add(1);
+                if *next > *last {
+                    self.within = None;
+                }
+                return Ok(());
+            }
+            self.within = None;
+        }
+        if let Some(kind) = key.first().filter(|kind| **kind != kind::META) {
+            *self.report.entries.entry(char::from(*kind)).or_default() += 1;
+            let more = value::continuations(entry);
+            if more > 0 && !INDEXES.contains(kind) {
+                self.within = Some((key.to_vec(), 1, more));
+            }
+            if [kind::EVENT, kind::SYNC_EVENT].contains(kind) {
+                let number = key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+                self.number = self.number.max(number);
+            }
+        }
+        if check(key, |key| kv.get(key))?.is_some() {
+            // What is counted here has no line of its own in the end.
+            if self.suspects.len() < MAX_SUSPECTS {
+                self.suspects.push(key.to_vec());
+            } else {
+                self.report.unlisted += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What looked wrong, to be looked at again.
+    pub(in crate::store) fn take_suspects(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.suspects)
+    }
+
+    /// The report, with what was found of the suspects.
+    pub(in crate::store) fn end(mut self, kv: &dyn Kv, findings: Vec<String>) -> Result<Report, KvError> {
+        findings.into_iter().for_each(|finding| self.report.find(finding));
+        let commit = kv.get(key::COMMIT)?;
+        self.report.changed = commit != self.commit;
+        match commit.map(|commit| decode::<CommitRecord>(&commit)) {
+            Some(Ok(commit)) => {
+                if !self.report.changed && commit.entries != self.found {
+                    self.report.find(format!("{} of {} entries are there", self.found, commit.entries));
+                }
+                if self.number > commit.event {
+                    let (number, last) = (self.number, commit.event);
+                    self.report.find(format!("there is an event {number}, and the last one was {last}"));
+                }
+            }
+            _ => self.report.find("the record of the last change cannot be read".to_owned()),
+        }
+        Ok(self.report)
+    }
+}
+
+/// Reads everything in a store that nobody changes.
+pub(in crate::store) fn verify(kv: &dyn Kv) -> Result<Report, KvError> {
+    let mut verifying = Verifying::begin(kv)?;
+    verifying.step(kv, usize::MAX)?;
+    let mut findings = Vec::new();
+    for suspect in verifying.take_suspects() {
+        findings.extend(check(&suspect, |key| kv.get(key))?);
+    }
+    verifying.end(kv, findings)
+}
+
+/// Looks at suspects again while nothing else is changed.
+pub(super) fn again(transaction: &mut Transaction<'_>, suspects: &[Vec<u8>]) -> Result<Vec<String>, StoreError> {
+    let mut findings = Vec::new();
+    for suspect in suspects {
+        findings.extend(check(suspect, |key| transaction.entry(key))?);
+    }
+    Ok(findings)
+}
+
+/// What is wrong with what is under `key`, as far as `get` shows; `None` = nothing, or there is nothing.
+fn check<E>(key: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<String>, E> {
+    let Some(&kind) = key.first() else { return Ok(Some("an entry has an empty key".to_owned())) };
+    if kind == kind::META {
+        let Some(entry) = get(key)? else { return Ok(None) };
+        let readable = match key {
+            key::FORMAT => decode::<FormatRecord>(&entry).is_ok(),
+            key::COMMIT => decode::<CommitRecord>(&entry).is_ok(),
+            key::TRIMMED => decode::<TrimmedRecord>(&entry).is_ok(),
+            _ => false,
+        };
+        return Ok((!readable).then(|| format!("{} cannot be read", shown(key))));
+    }
+    if INDEXES.contains(&kind) {
+        let record = match record_of_index(key) {
+            Some(at) => record_at(&at, &mut get)?,
+            None => None,
+        };
+        let indexes = record.and_then(|record| record.indexes().ok()).unwrap_or_default();
+        let fits = indexes.iter().any(|index| index == key);
+        // It may have gone since it was seen.
+        let gone = !fits && get(key)?.is_none();
+        let what = if kind == later::FILE_BY_ACCESS { "file" } else { "task" };
+        return Ok((!fits && !gone).then(|| format!("the index entry {} has no {what}", shown(key))));
+    }
+    let value = match read(key, &mut get)? {
+        Value::Gone => return Ok(None),
+        Value::Broken => {
+            let finding = || format!("the value of {} is not whole", shown(key));
+            return Ok((!is_continuation(key, &mut get)?).then(finding));
+        }
+        Value::Whole(value) => value,
     };
-    if !readable {
-        report.find(format!("{} cannot be read", shown(key)));
+    if kind == kind::TASK_PLACE {
+        let leads = match decode::<TaskPlaceRecord>(&value).ok().and_then(|place| key_of_place(key, &place)) {
+            Some(at) => record_at(&at, &mut get)?.is_some(),
+            None => false,
+        };
+        let finding = || format!("the place {} has no task", shown(key));
+        return Ok(if leads || is_continuation(key, &mut get)? { None } else { Some(finding()) });
     }
-    Ok(0)
+    match Record::read(key, &value) {
+        Ok(Record::Task(task)) => check_task(&task, &mut get),
+        Ok(record) => {
+            let indexes = record.indexes().unwrap_or_default();
+            lacking(&indexes, &mut get, || format!("{} {}", record.kind(), shown(key)))
+        }
+        Err(_) if is_continuation(key, &mut get)? => Ok(None),
+        Err(error) => {
+            let known = if Kind::of(kind).is_some() { "" } else { ", and is of no known kind" };
+            Ok(Some(format!("{} cannot be read{known}: {error}", shown(key))))
+        }
+    }
 }
 
-fn shown(key: &[u8]) -> String {
+fn check_task<E>(task: &Task, get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<String>, E> {
+    let at = key::task_place(&task.chitty_id, task.task_id);
+    let leads_here = match read(&at, get)? {
+        Value::Whole(place) => decode::<TaskPlaceRecord>(&place).is_ok_and(|place| {
+            place.session_id == task.session_id.as_str() && place.updated_at == task.updated_at.as_millis()
+        }),
+        Value::Gone | Value::Broken => false,
+    };
+    if !leads_here {
+        return Ok(Some(format!("task {} lacks {}", task.task_id, shown(&at))));
+    }
+    lacking(&key::indexes(task), get, || format!("task {}", task.task_id))
+}
+
+/// That `what` lacks one of its index entries.
+fn lacking<E>(
+    indexes: &[Vec<u8>],
+    get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
+    what: impl Fn() -> String,
+) -> Result<Option<String>, E> {
+    for index in indexes {
+        if get(index)?.is_none() {
+            return Ok(Some(format!("{} lacks {}", what(), shown(index))));
+        }
+    }
+    Ok(None)
+}
+
+enum Value {
+    Whole(Vec<u8>),
+    Broken,
+    Gone,
+}
+
+fn read<E>(key: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Value, E> {
+    match value::read(key, |key| get(key).map_err(Some), || None) {
+        Ok(Some(value)) => Ok(Value::Whole(value)),
+        Ok(None) => Ok(Value::Gone),
+        Err(None) => Ok(Value::Broken),
+        Err(Some(error)) => Err(error),
+    }
+}
+
+fn record_at<E>(at: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<Record>, E> {
+    let Value::Whole(value) = read(at, get)? else { return Ok(None) };
+    Ok(Record::read(at, &value).ok())
+}
+
+/// Whether what is under `key` belongs to the value of the key before its last byte.
+fn is_continuation<E>(key: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<bool, E> {
+    let Some((&number, of)) = key.split_last() else { return Ok(false) };
+    Ok(number > 0 && get(of)?.is_some_and(|entry| value::continuations(&entry) >= number))
+}
+
+/// Where the record of an index entry is, in the same session: a task has the same order, a file's order ends in its key.
+pub(in crate::store) fn record_of_index(key: &[u8]) -> Option<Vec<u8>> {
+    let (of, length) = match *key.first()? {
+        later::FILE_BY_ACCESS => (kind::CONTEXT_FILE, 32),
+        _ => (kind::TASK, key::ORDER),
+    };
+    let mut zeros = key.iter().enumerate().skip(1).filter(|(_, byte)| **byte == 0);
+    let (end, _) = zeros.nth(1)?;
+    let order = key.len().checked_sub(length).filter(|order| *order > end)?;
+    Some([&[of], &key[1..=end], &key[order..]].concat())
+}
+
+/// Where the task of a place is.
+pub(in crate::store) fn key_of_place(key: &[u8], place: &TaskPlaceRecord) -> Option<Vec<u8>> {
+    let (owner, id) = split_place(key)?;
+    let position = TaskPosition { updated_at: Time::from_millis(place.updated_at), task_id: id };
+    Some(key::task(&owner, &place.session_id.parse().ok()?, position))
+}
+
+/// Whose task a place is of, and which.
+pub(in crate::store) fn split_place(key: &[u8]) -> Option<(ChittyId, TaskId)> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    let owner = std::str::from_utf8(key.get(1..end)?).ok()?.parse().ok()?;
+    let id: [u8; 16] = key[end + 1..].try_into().ok()?;
+    Some((owner, TaskId::from_bytes(id)))
+}
+
+/// A key as a person sees it.
+pub(in crate::store) fn shown(key: &[u8]) -> String {
     key.escape_ascii().to_string()
 }

@@ -58,7 +58,10 @@ pub enum OpenError {
         format: u8,
     },
     /// Another engine wrote it.
-    #[error("store.engine: `{path}` was made by the engine {found}; accepted: that one")]
+    #[error(
+        "store.engine: `{path}` was made by the engine {found}; set `store.engine: {found}` again, or bring what is in it into \
+         a new folder with `chittyconnect store export` and `store import`"
+    )]
     OtherEngine {
         /// The store's folder.
         path: PathBuf,
@@ -127,6 +130,12 @@ pub enum OpenError {
     /// The API keys cannot be read.
     #[error("the store is damaged: its API keys cannot be read: {why}")]
     Keys {
+        /// What is wrong.
+        why: String,
+    },
+    /// The registrations of services cannot be read.
+    #[error("the store is damaged: its registrations of services cannot be read: {why}")]
+    Registrations {
         /// What is wrong.
         why: String,
     },

@@ -8,7 +8,7 @@ use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
 use crate::model::task::{NewTask, Priority, Status, TaskPatch};
 use crate::model::time::Time;
 use crate::store::embedded::Embedded;
-use crate::store::{Expected, KeyStore, Store, StoreError, TaskQuery, TaskStore};
+use crate::store::{Engine, Expected, KeyStore, Store, StoreError, TaskQuery, TaskStore};
 
 fn to(status: Status) -> TaskPatch {
     TaskPatch { status: Some(status), ..TaskPatch::default() }
@@ -18,10 +18,9 @@ async fn titles(store: &Embedded, query: TaskQuery) -> Vec<String> {
     store.list_tasks(query).await.unwrap().tasks.into_iter().map(|task| task.title).collect()
 }
 
-#[tokio::test]
-async fn what_was_made_is_there_after_the_store_is_opened_again() {
+async fn what_was_made_is_there_after_the_store_is_opened_again(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let large = NewTask {
         description: Some("d".repeat(60_000)),
         metadata: Some(Json::parse(format!("[\"{}\"]", "m".repeat(60_000))).unwrap()),
@@ -36,7 +35,7 @@ async fn what_was_made_is_there_after_the_store_is_opened_again() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
     store.close().await;
 
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let after = store.task(&chitty("alice"), made.task_id).await.unwrap().unwrap();
     assert_eq!(after.result.unwrap().text(), "1e400");
     assert_eq!(after.metadata, large.metadata);
@@ -44,10 +43,9 @@ async fn what_was_made_is_there_after_the_store_is_opened_again() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn pages_meet_without_gap_or_overlap_whatever_the_conditions() {
+async fn pages_meet_without_gap_or_overlap_whatever_the_conditions(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let parent = store.create_task(new_task("alice", "parent"), None).await.unwrap().task_id;
     for number in 0..60 {
         let new = NewTask {
@@ -107,10 +105,9 @@ async fn pages_meet_without_gap_or_overlap_whatever_the_conditions() {
     }
 }
 
-#[tokio::test]
-async fn a_page_ends_where_it_gets_too_large() {
+async fn a_page_ends_where_it_gets_too_large(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     for number in 0..80 {
         let new = NewTask { description: Some("d".repeat(60_000)), ..new_task("alice", &number.to_string()) };
         store.create_task(new, None).await.unwrap();
@@ -129,10 +126,9 @@ async fn a_page_ends_where_it_gets_too_large() {
     }
 }
 
-#[tokio::test]
-async fn changes_keep_their_conditions() {
+async fn changes_keep_their_conditions(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let alice = chitty("alice");
     let id = store.create_task(new_task("alice", "t"), None).await.unwrap().task_id;
     let change = |patch, expected| store.update_task(&alice, id, patch, expected, None);
@@ -151,10 +147,9 @@ async fn changes_keep_their_conditions() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it() {
+async fn a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let top = store.create_task(new_task("alice", "top"), None).await.unwrap().task_id;
     let below = |parent| NewTask { parent_task_id: Some(parent), ..new_task("alice", "sub") };
     let middle = store.create_task(below(top), None).await.unwrap().task_id;
@@ -173,10 +168,9 @@ async fn a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it(
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn another_tenants_tasks_do_not_exist() {
+async fn another_tenants_tasks_do_not_exist(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let id = store.create_task(new_task("alice", "secret"), None).await.unwrap().task_id;
     for other in ["bob", "alic", "alicee", "Alice"] {
         let owner = chitty(other);
@@ -189,10 +183,9 @@ async fn another_tenants_tasks_do_not_exist() {
     assert_eq!(store.task(&chitty("alice"), id).await.unwrap().unwrap().version, 1);
 }
 
-#[tokio::test]
-async fn a_request_that_is_repeated_is_done_once() {
+async fn a_request_that_is_repeated_is_done_once(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(folder.path()));
+    let store = Arc::new(open(engine, folder.path()));
     let racing: Vec<_> = (0..20)
         .map(|_| {
             let store = Arc::clone(&store);
@@ -214,15 +207,14 @@ async fn a_request_that_is_repeated_is_done_once() {
     assert_eq!(titles(&store, all_of("alice")).await, ["t"]);
     store.close().await;
     drop(store);
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     assert_eq!(store.create_task(new_task("alice", "t"), Some(once("n", 1))).await.unwrap(), made[0]);
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn changes_at_once_are_each_whole() {
+async fn changes_at_once_are_each_whole(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(folder.path()));
+    let store = Arc::new(open(engine, folder.path()));
     let writers: Vec<_> = (0..8)
         .map(|writer| {
             let store = Arc::clone(&store);
@@ -248,10 +240,9 @@ async fn changes_at_once_are_each_whole() {
     assert_eq!(report.entries[&'e'], 8 * (25 + 25 + 5));
 }
 
-#[tokio::test]
-async fn keys_are_found_by_their_hash_and_stay() {
+async fn keys_are_found_by_their_hash_and_stay(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     let key = Key {
         hash: KeyHash([7; 32]),
         id: "abc".parse().unwrap(),
@@ -271,7 +262,7 @@ async fn keys_are_found_by_their_hash_and_stay() {
     assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), key);
     store.close().await;
     drop(store);
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
     assert_eq!(*store.key(&key.hash).await.unwrap().unwrap(), key);
     assert!(store.key(&KeyHash([8; 32])).await.unwrap().is_none());
     assert_eq!(*store.keys().await.unwrap(), [Arc::new(key.clone())]);
@@ -282,19 +273,74 @@ async fn keys_are_found_by_their_hash_and_stay() {
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_closed_store_refuses() {
+async fn a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let store = open(engine, folder.path());
+    let key = |number: u8, expires_at: Option<u64>| Key {
+        hash: KeyHash([number; 32]),
+        id: format!("k{number}").parse().unwrap(),
+        chitty_id: chitty("alice"),
+        session_id: session("desk"),
+        name: "laptop".to_owned(),
+        scopes: vec![Scope::Admin],
+        rate_limit: None,
+        quota: Some(7),
+        created_at: Time::from_millis(5),
+        expires_at: expires_at.map(Time::from_millis),
+        status: KeyStatus::Active,
+    };
+    let (soon, later) = (u64::MAX / 4, u64::MAX / 2);
+    for (number, expires_at) in [(1, None), (2, Some(soon)), (3, Some(later)), (4, Some(1)), (5, None)] {
+        store.create_key(key(number, expires_at)).await.unwrap();
+    }
+    let id = |number: u8| format!("k{number}").parse().unwrap();
+    let revoked = |number| Key { status: KeyStatus::Revoked, ..key(number, None) };
+    assert_eq!(*store.rotate_key(&id(1), key(11, None), None).await.unwrap(), revoked(1));
+    // The earlier of the two ends is the end.
+    let at = |millis| Some(Time::from_millis(millis));
+    assert_eq!(*store.rotate_key(&id(2), key(12, None), at(later)).await.unwrap(), key(2, Some(soon)));
+    assert_eq!(*store.rotate_key(&id(3), key(13, None), at(soon)).await.unwrap(), key(3, Some(soon)));
+    // Nothing is changed where anything is refused.
+    for gone in [1, 4] {
+        let refused = store.rotate_key(&id(gone), key(14, None), None).await;
+        assert!(matches!(refused, Err(StoreError::KeyNotActive)), "{gone}: {refused:?}");
+    }
+    assert!(matches!(store.rotate_key(&id(9), key(14, None), None).await, Err(StoreError::NoSuchKey)));
+    assert!(matches!(store.rotate_key(&id(5), key(11, None), None).await, Err(StoreError::KeyExists)));
+    let expected = [revoked(1), key(2, Some(soon)), key(3, Some(soon)), key(4, Some(1)), key(5, None)]
+        .into_iter()
+        .chain([key(11, None), key(12, None), key(13, None)]);
+    let mut expected: Vec<_> = expected.map(Arc::new).collect();
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    let kept = async |store: &Embedded| {
+        let mut kept = store.keys().await.unwrap();
+        kept.sort_by(|a, b| a.id.cmp(&b.id));
+        kept
+    };
+    assert_eq!(kept(&store).await, expected);
+    store.close().await;
+    drop(store);
+    let store = open(engine, folder.path());
+    assert_eq!(kept(&store).await, expected);
+    // A key that is revoked in the same moment is not brought back by being rotated.
+    let (five, six) = (id(5), key(15, None));
+    let (revoked, rotated) = tokio::join!(store.revoke_key(&five), store.rotate_key(&five, six, at(later)));
+    let now = store.key(&KeyHash([5; 32])).await.unwrap().unwrap();
+    assert_eq!((now.status, revoked.is_ok()), (KeyStatus::Revoked, true), "{rotated:?}");
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
+}
+
+async fn a_closed_store_refuses(engine: Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(engine, folder.path());
     store.close().await;
     assert!(matches!(store.create_task(new_task("alice", "t"), None).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.list_tasks(all_of("alice")).await, Err(StoreError::Unavailable(_))));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn long_tasks_are_read_whole_while_they_change() {
+async fn long_tasks_are_read_whole_while_they_change(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(open(folder.path()));
+    let store = Arc::new(open(engine, folder.path()));
     let alice = chitty("alice");
     let patch = |number: usize| {
         let letter = char::from(b'a' + u8::try_from(number % 26).unwrap());
@@ -322,4 +368,19 @@ async fn long_tasks_are_read_whole_while_they_change() {
         assert!(store.task(&alice, ids[0]).await.unwrap().is_some());
     }
     writer.await.unwrap();
+}
+
+on_each_engine! {
+    what_was_made_is_there_after_the_store_is_opened_again,
+    pages_meet_without_gap_or_overlap_whatever_the_conditions,
+    a_page_ends_where_it_gets_too_large,
+    changes_keep_their_conditions,
+    a_parent_is_a_task_of_the_same_session_and_takes_its_sub_tasks_with_it,
+    another_tenants_tasks_do_not_exist,
+    a_request_that_is_repeated_is_done_once,
+    changes_at_once_are_each_whole,
+    keys_are_found_by_their_hash_and_stay,
+    a_key_that_is_rotated_ends_in_the_change_that_begins_the_new_one,
+    a_closed_store_refuses,
+    long_tasks_are_read_whole_while_they_change,
 }

@@ -7,7 +7,7 @@ use crate::model::id::TaskId;
 use crate::model::json::Json;
 use crate::model::task::{NewTask, Priority, Status, Task, TaskPatch};
 use crate::store::embedded::Embedded;
-use crate::store::{Expected, Once, Store, StoreError, TaskCreated, TaskQuery, TaskStore};
+use crate::store::{Engine, Expected, Once, Store, StoreError, TaskCreated, TaskQuery, TaskStore};
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -164,9 +164,9 @@ async fn compare(store: &Embedded, model: &Model) {
 }
 
 #[allow(clippy::too_many_lines, reason = "one arm for each operation")]
-async fn run(operations: Vec<Operation>) {
+async fn run(engine: Engine, operations: Vec<Operation>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = open(folder.path());
+    let mut store = open(engine, folder.path());
     let mut model = Model::default();
     for operation in operations {
         match operation.clone() {
@@ -269,7 +269,7 @@ async fn run(operations: Vec<Operation>) {
             Operation::Restart => {
                 store.close().await;
                 drop(store);
-                store = open(folder.path());
+                store = open(engine, folder.path());
             }
         }
     }
@@ -283,6 +283,8 @@ proptest! {
     #[test]
     fn the_store_does_what_a_list_in_memory_would(operations in proptest::collection::vec(operation(), 1..80)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(operations));
+        for engine in Engine::ALL {
+            runtime.block_on(run(engine, operations.clone()));
+        }
     }
 }

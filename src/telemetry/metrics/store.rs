@@ -18,6 +18,7 @@ const KEPT: usize = 32;
 pub(super) struct StoreMetrics {
     durations: HistogramVec,
     errors: IntCounterVec,
+    removed: IntCounterVec,
     batches: Histogram,
     duration_of: Handles<Histogram>,
     errors_of: Handles<IntCounter>,
@@ -39,6 +40,11 @@ impl StoreMetrics {
                 "Operations that the store could not do.",
                 &["operation"],
             )?,
+            removed: registered.counters(
+                "chittyconnect_store_removed_total",
+                "Records that were removed because their time was over.",
+                &["kind"],
+            )?,
             batches: registered.add(Histogram::with_opts(batches.buckets(BATCH_BUCKETS.to_vec()))?)?,
             duration_of: Handles::default(),
             errors_of: Handles::default(),
@@ -52,6 +58,10 @@ impl StoreMetrics {
 
     pub(super) fn failed(&self, operation: &'static str) {
         self.errors_of.with(operation, || self.errors.with_label_values(&[operation]), IntCounter::inc);
+    }
+
+    pub(super) fn removed(&self, kind: &str, records: u64) {
+        self.removed.with_label_values(&[kind]).inc_by(records);
     }
 
     pub(super) fn committed(&self, changes: usize) {

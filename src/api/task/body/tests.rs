@@ -1,8 +1,8 @@
-use super::super::object::{MAX_DEPTH, MAX_JSON};
 use super::*;
+use crate::api::object::{MAX_DEPTH, MAX_JSON};
 
 fn caller() -> Principal {
-    Principal::test("k")
+    Principal::sample("alice", "s")
 }
 
 fn create(body: &str) -> Result<NewTask, (u16, &'static str)> {
@@ -25,7 +25,7 @@ fn what_is_not_said_is_as_usual() {
         let task = create(body).unwrap();
         assert_eq!((task.task_type.as_str(), task.priority), ("user_request", Priority::Normal));
         assert_eq!((task.description, task.assigned_service, task.parent_task_id), (None, None, None));
-        assert_eq!((task.chitty_id.as_str(), task.session_id.as_str()), ("alice", "own"));
+        assert_eq!((task.chitty_id.as_str(), task.session_id.as_str()), ("alice", "s"));
         assert_eq!(task.metadata.unwrap().text(), "{}");
     }
     assert_eq!(create(r#"{"title":"t","metadata":null}"#).unwrap().metadata, None);

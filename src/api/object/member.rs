@@ -3,30 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-
-/// Every member that an operation looks at. What is called otherwise is not kept.
-const NAMES: [&str; 14] = [
-    "title",
-    "description",
-    "task_type",
-    "priority",
-    "parent_task_id",
-    "assigned_service",
-    "metadata",
-    "status",
-    "result",
-    "error",
-    "started_at",
-    "completed_at",
-    "chittyId",
-    "chitty_id",
-];
 
 /// What kind of JSON a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api::task) enum Kind {
+pub(in crate::api) enum Kind {
     Null,
     True,
     False,
@@ -65,22 +47,32 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The members among [`NAMES`], each once.
+/// The members of an object that somebody looks at, each once. What is called otherwise is not kept.
 pub(super) struct Members<'b>(Vec<(&'static str, &'b RawValue)>);
 
 impl<'b> Members<'b> {
+    /// Those of `object` that are in `names`.
+    ///
+    /// # Errors
+    /// When a name is not Unicode.
+    pub(super) fn of(object: &'b RawValue, names: &'static [&'static str]) -> serde_json::Result<Self> {
+        Looked(names).deserialize(&mut serde_json::Deserializer::from_str(object.get()))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&'b RawValue> {
         self.0.iter().find(|(own, _)| *own == name).map(|(_, value)| *value)
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Looked)
+struct Looked(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Looked {
+    type Value = Members<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members<'de>, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
-
-struct Looked;
 
 impl<'de> Visitor<'de> for Looked {
     type Value = Members<'de>;
@@ -92,7 +84,7 @@ impl<'de> Visitor<'de> for Looked {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
         let mut members: Vec<(&'static str, &'de RawValue)> = Vec::new();
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            let Some(&name) = NAMES.iter().find(|known| **known == name) else {
+            let Some(&name) = self.0.iter().find(|known| **known == name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };

@@ -1,0 +1,195 @@
+//! A store that is put together anew, record by record, in an engine that nobody else knows of yet.
+//!
+//! What follows from records (places, index entries, counts) is made here and taken from nowhere, so a store that was
+//! built agrees with itself. It says what format it is in only at its end: one that was not finished is none.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::model::task::Task;
+use crate::store::embedded::task::{decode_task, place_of};
+use crate::store::embedded::verify::key_of_place;
+use crate::store::folder::Folder;
+use crate::store::key;
+use crate::store::kv::RESERVE;
+use crate::store::kv::{Batch, Kv, KvError};
+use crate::store::migration::m0001_context_sync::{CommitRecord, FormatRecord};
+use crate::store::migration::m0002_identity_and_registry::TrimmedRecord;
+use crate::store::migration::{FORMAT, OLDEST_READER, RecordError, decode, encode};
+use crate::store::record::{Kind, Record};
+use crate::store::value;
+
+/// Bytes that are written in one go, about.
+const BATCH_BYTES: usize = 1 << 20;
+/// Entries that are written in one go, about.
+const BATCH_ENTRIES: usize = 2048;
+
+/// Why a record is not taken, or nothing more is.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::store) enum BuildError {
+    /// It is there already.
+    #[error("it is there twice")]
+    Twice,
+    /// It is longer than what one value may be.
+    #[error("it is too long; accepted: 1 MiB a record")]
+    TooLong,
+    /// It cannot be a record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The disk has no room.
+    #[error("the disk has no room; 64 MiB stay free")]
+    Full,
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] KvError),
+}
+
+impl BuildError {
+    /// Whether it is about one record alone.
+    pub(in crate::store) fn is_of_record(&self) -> bool {
+        matches!(self, Self::Twice | Self::TooLong | Self::Record(_))
+    }
+}
+
+/// A store in the making.
+pub(in crate::store) struct Builder<'a> {
+    folder: &'a Folder,
+    kv: Box<dyn Kv>,
+    batch: Batch,
+    bytes: usize,
+    entries: u64,
+    /// The largest number of an event.
+    number: u64,
+    counts: BTreeMap<Kind, u64>,
+    /// Ids of keys and names of registrations: one each in the whole store, whoever has it.
+    names: HashSet<(Kind, String)>,
+}
+
+impl<'a> Builder<'a> {
+    /// Begins one in an engine that is empty, in `folder`.
+    pub(in crate::store) fn new(folder: &'a Folder, kv: Box<dyn Kv>) -> Self {
+        Self {
+            folder,
+            kv,
+            batch: Batch::new(),
+            bytes: 0,
+            entries: 0,
+            number: 0,
+            counts: BTreeMap::new(),
+            names: HashSet::new(),
+        }
+    }
+
+    /// Records so far, by kind.
+    pub(in crate::store) fn counts(&self) -> &BTreeMap<Kind, u64> {
+        &self.counts
+    }
+
+    /// Adds a record with everything that follows from it.
+    ///
+    /// # Errors
+    /// [`BuildError`]; after one that is of the record alone, others can be added.
+    pub(in crate::store) fn add(&mut self, record: &Record) -> Result<(), BuildError> {
+        let key = record.key()?;
+        let name = match record {
+            Record::Key { record, .. } => Some((Kind::Key, record.id.clone())),
+            Record::Registration(registration) => Some((Kind::Registration, registration.name.clone())),
+            _ => None,
+        };
+        let place = match record {
+            Record::Task(task) => Some(key::task_place(&task.chitty_id, task.task_id)),
+            _ => None,
+        };
+        let taken = self.has(place.as_ref().unwrap_or(&key))?;
+        if taken || name.as_ref().is_some_and(|name| self.names.contains(name)) {
+            return Err(BuildError::Twice);
+        }
+        let entries = value::entries(&key, &record.value()?).ok_or(BuildError::TooLong)?;
+        self.names.extend(name);
+        entries.into_iter().for_each(|(key, entry)| self.put(key, entry));
+        if let (Record::Task(task), Some(place)) = (record, place) {
+            let value = encode(&place_of(task))?;
+            for (key, entry) in value::entries(&place, &value).ok_or(BuildError::TooLong)? {
+                self.put(key, entry);
+            }
+        }
+        record.indexes()?.into_iter().for_each(|index| self.put(index, Vec::new()));
+        self.number = self.number.max(record.number().unwrap_or(0));
+        *self.counts.entry(record.kind()).or_default() += 1;
+        if self.bytes >= BATCH_BYTES || self.batch.len() >= BATCH_ENTRIES { self.flush() } else { Ok(()) }
+    }
+
+    /// The task that was added with this one's id, if one was.
+    pub(in crate::store) fn rival(&self, task: &Task) -> Result<Option<Record>, BuildError> {
+        let at = key::task_place(&task.chitty_id, task.task_id);
+        let Some(place) = self.value(&at)? else { return Ok(None) };
+        let Some(at) = key_of_place(&at, &decode(&place)?) else { return Ok(None) };
+        let Some(value) = self.value(&at)? else { return Ok(None) };
+        Ok(Some(Record::Task(Box::new(decode_task(&value)?))))
+    }
+
+    /// Takes a record out again.
+    pub(in crate::store) fn take_out(&mut self, record: &Record) -> Result<(), BuildError> {
+        let key = record.key()?;
+        let mut keys: Vec<_> =
+            value::entries(&key, &record.value()?).into_iter().flatten().map(|(key, _)| key).collect();
+        if let Record::Task(task) = record {
+            keys.push(key::task_place(&task.chitty_id, task.task_id));
+        }
+        keys.extend(record.indexes()?);
+        for key in keys {
+            self.entries -= 1;
+            self.batch.insert(key, None);
+        }
+        if let Some(count) = self.counts.get_mut(&record.kind()) {
+            *count -= 1;
+        }
+        Ok(())
+    }
+
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BuildError> {
+        value::read(key, |key| self.entry(key), || BuildError::Record(RecordError::Damaged))
+    }
+
+    fn entry(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BuildError> {
+        match self.batch.get(key) {
+            Some(entry) => Ok(entry.clone()),
+            None => Ok(self.kv.get(key)?),
+        }
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, BuildError> {
+        Ok(self.entry(key)?.is_some())
+    }
+
+    fn put(&mut self, key: Vec<u8>, entry: Vec<u8>) {
+        self.entries += 1;
+        self.bytes += key.len() + entry.len();
+        self.batch.insert(key, Some(entry));
+    }
+
+    fn flush(&mut self) -> Result<(), BuildError> {
+        if self.folder.room().unwrap_or(u64::MAX) < RESERVE {
+            return Err(BuildError::Full);
+        }
+        self.bytes = 0;
+        Ok(self.kv.apply(std::mem::take(&mut self.batch))?)
+    }
+
+    /// Ends it, durable: the store came up with change `commit`, its last event was `event` or the largest that was
+    /// added, and those up to `trimmed` are gone.
+    pub(in crate::store) fn finish(mut self, commit: u64, event: u64, trimmed: u64) -> Result<(), BuildError> {
+        self.flush()?;
+        self.kv.sync()?;
+        let format = FormatRecord { format: FORMAT, oldest_reader: OLDEST_READER.to_owned() };
+        let commit = CommitRecord { commit, event: event.max(self.number).max(trimmed), entries: self.entries };
+        let mut last = Batch::from([
+            (key::FORMAT.to_vec(), Some(encode(&format)?)),
+            (key::COMMIT.to_vec(), Some(encode(&commit)?)),
+        ]);
+        if trimmed > 0 {
+            last.insert(key::TRIMMED.to_vec(), Some(encode(&TrimmedRecord { event: trimmed })?));
+        }
+        self.kv.apply(last)?;
+        Ok(self.kv.sync()?)
+    }
+}
