@@ -126,8 +126,8 @@ pub(super) async fn report_v1(state: State<ApiState>, caller: Caller, request: R
     )
 )]
 pub(super) async fn sync(State(state): State<ApiState>, Caller(caller): Caller, request: Request) -> Answer {
-    let (_, body) = read(request).await.map_err(body::as_sync)?;
-    take_in(&state, &body, &caller).await
+    let (_, body) = read(request).await?;
+    take_in(&state, &body, Some(&caller)).await
 }
 
 /// The same as `/api/context/sync`.
@@ -142,16 +142,30 @@ pub(super) async fn sync(State(state): State<ApiState>, Caller(caller): Caller, 
         (status = 415, description = "`unsupported_media_type`"),
     )
 )]
-pub(super) async fn sync_v1(state: State<ApiState>, caller: Caller, request: Request) -> Answer {
-    sync(state, caller, request).await
+pub(super) async fn sync_v1(
+    State(state): State<ApiState>,
+    caller: Result<Caller, Problem>,
+    request: Request,
+) -> Answer {
+    let caller = sender(caller)?;
+    let (_, body) = read(request).await?;
+    take_in(&state, &body, caller.as_ref()).await
 }
 
-async fn take_in(state: &ApiState, body: &[u8], caller: &Principal) -> Answer {
-    let (session, ingest) = SyncSession::read(body, caller)?;
-    let event_count = ingest.count;
-    let id = state.store.ingest(place(caller, session.clone()), ingest).await?;
+/// Who sends a session to be taken in; `None` = one who is trusted to say whose it is.
+///
+/// # Errors
+/// When nobody has been let in.
+fn sender(caller: Result<Caller, Problem>) -> Result<Option<Principal>, Problem> {
+    caller.map(|Caller(caller)| Some(caller))
+}
+
+async fn take_in(state: &ApiState, body: &[u8], caller: Option<&Principal>) -> Answer {
+    let (place, ingest) = SyncSession::read(body, caller)?;
+    let (event_count, session_id) = (ingest.count, place.session_id.to_string());
+    let id = state.store.ingest(place, ingest).await?;
     state.metrics.synced("session");
-    let (event_id, session_id) = (id.to_string(), session.into());
+    let event_id = id.to_string();
     Ok(Json(SessionTakenIn { ok: true, accepted: true, event_id, session_id, event_count }).into_response())
 }
 

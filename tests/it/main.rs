@@ -6,6 +6,7 @@
 mod callers;
 mod command;
 mod context_files;
+mod context_sync;
 mod cors;
 mod discovery;
 mod events;
@@ -46,3 +47,4 @@ mod task_tenants;
 mod task_versions;
 mod tasks;
 mod tools;
+mod whoami;

@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 use crate::api::object::{Member, Object, Words, shown};
 use crate::auth::Principal;
 use crate::model::file::FileFacts;
-use crate::model::id::SessionId;
+use crate::model::id::{ChittyId, SessionId};
 use crate::model::json::Json;
 use crate::model::sync::{Ingest, SyncReport};
 use crate::model::time::Time;
 use crate::problem::Problem;
+use crate::store::context::Place;
 
 /// Longest URI, key or path, in bytes.
 const MAX_URI: usize = 2048;
@@ -32,16 +33,7 @@ const SOURCE: &str = "rclone";
 const INGEST: &str = "SESSION_INGEST";
 
 const FILES: Words = Words { bad_json: Problem::bad_json, refuse: Problem::context_refused };
-const SYNC: Words = Words { bad_json: bad_sync_json, refuse: Problem::ingest_refused };
-
-fn bad_sync_json(message: String) -> Problem {
-    as_sync(Problem::bad_json(message))
-}
-
-/// A problem as `sync` tells it.
-pub(super) fn as_sync(problem: Problem) -> Problem {
-    Problem { shape: crate::problem::Shape::Ok, ..problem }
-}
+const SYNC: Words = Words { bad_json: Problem::bad_json, refuse: Problem::ingest_refused };
 
 /// The files that a session works with from now on. Members of other names are ignored, but for `chittyId` and
 /// `chitty_id`: one that is not the key's is 403 `forbidden`. Lengths are in bytes of UTF-8.
@@ -205,6 +197,16 @@ fn time(text: &str) -> Option<Time> {
     Some(Time::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
 
+fn stated_chitty_id(object: &Object<'_>) -> Result<ChittyId, Problem> {
+    let accepted = "1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `:`, `@` and `-`, beginning with a letter or digit";
+    for name in ["chitty_id", "chittyId"] {
+        if let Some(id) = object.word::<ChittyId>(name, accepted)?.value() {
+            return Ok(id);
+        }
+    }
+    Err(object.refused("chitty_id", "nothing", accepted))
+}
+
 fn session(object: &Object<'_>, name: &str) -> Result<Option<SessionId>, Problem> {
     let accepted = "1 to 128 of A-Z, a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit";
     Ok(object.word::<SessionId>(name, accepted)?.value())
@@ -235,13 +237,19 @@ const SYNC_NAMES: &[&str] =
     &["type", "session_id", "sessionId", "chitty_id", "chittyId", "project", "event_count", "eventCount", "events"];
 
 impl SyncSession {
-    /// Reads a body: the session, and what is taken in.
+    /// Reads a body: the session, and what is taken in. Without a `caller` the body says whose it is.
     ///
     /// # Errors
     /// 400, 403, 413.
-    pub(super) fn read(body: &[u8], caller: &Principal) -> Result<(SessionId, Ingest), Problem> {
+    pub(super) fn read(body: &[u8], caller: Option<&Principal>) -> Result<(Place, Ingest), Problem> {
         let object = Object::read_with(body, SYNC_NAMES, SYNC)?;
-        object.check_chitty_id(caller).map_err(as_sync)?;
+        let chitty_id = match caller {
+            Some(caller) => {
+                object.check_chitty_id(caller)?;
+                caller.chitty_id.clone()
+            }
+            None => stated_chitty_id(&object)?,
+        };
         match object.text("type", MAX_SOURCE)?.value() {
             Some(kind) if kind == INGEST => {}
             Some(kind) => return Err(object.refused("type", shown(&kind), INGEST)),
@@ -259,7 +267,8 @@ impl SyncSession {
             None => object.count("eventCount")?.value(),
         };
         let count = said.unwrap_or_else(|| brought.map_or(0, |events| events.len() as u64));
-        Ok((id, Ingest { project: object.json("project").map_err(as_sync)?.value(), count, events }))
+        let place = Place { chitty_id, session_id: id };
+        Ok((place, Ingest { project: object.json("project")?.value(), count, events }))
     }
 }
 

@@ -88,11 +88,11 @@ fn items_of_a_report_are_recognised_by_uri_or_key() {
 #[test]
 fn a_session_is_taken_in_with_what_it_brings() {
     let body = br#"{"type":"SESSION_INGEST","sessionId":"s","project":{"slug":"p"},"events":[{"a":1}, 2]}"#;
-    let (session, ingest) = SyncSession::read(body, &caller()).unwrap();
-    assert_eq!((session.as_str(), ingest.count), ("s", 2));
+    let (place, ingest) = SyncSession::read(body, Some(&caller())).unwrap();
+    assert_eq!((place.chitty_id.as_str(), place.session_id.as_str(), ingest.count), ("alice", "s", 2));
     assert_eq!(ingest.events.unwrap().text(), r#"[{"a":1}, 2]"#);
     let body = br#"{"type":"SESSION_INGEST","session_id":"s","event_count":7}"#;
-    assert_eq!(SyncSession::read(body, &caller()).unwrap().1.count, 7);
+    assert_eq!(SyncSession::read(body, Some(&caller())).unwrap().1.count, 7);
     let invalid = (400, "invalid_request", Some("INVALID_SESSION_INGEST_PAYLOAD"));
     for body in [
         "null",
@@ -102,8 +102,24 @@ fn a_session_is_taken_in_with_what_it_brings() {
         r#"{"type":"SESSION_INGEST","session_id":"s","event_count":"abc"}"#,
         r#"{"type":"SESSION_INGEST","session_id":"s","events":{}}"#,
     ] {
-        assert_eq!(refusal(&SyncSession::read(body.as_bytes(), &caller()).err().unwrap()), invalid, "{body}");
+        assert_eq!(refusal(&SyncSession::read(body.as_bytes(), Some(&caller())).err().unwrap()), invalid, "{body}");
     }
-    let bad = SyncSession::read(b"{", &caller()).err().unwrap();
-    assert_eq!((bad.word, bad.shape), ("bad_json", crate::problem::Shape::Ok));
+    let bad = SyncSession::read(b"{", Some(&caller())).err().unwrap();
+    assert_eq!((bad.word, bad.of_path("/api/v1/context/sync").shape), ("bad_json", crate::problem::Shape::Ok));
+}
+
+#[test]
+fn without_a_caller_the_body_says_whose_the_session_is() {
+    let read = |member: &str| {
+        let body = format!(r#"{{"type":"SESSION_INGEST","session_id":"s"{member}}}"#);
+        SyncSession::read(body.as_bytes(), None).map(|(place, _)| place.chitty_id.to_string())
+    };
+    for member in [r#","chitty_id":"bob""#, r#","chittyId":"bob""#, r#","chitty_id":"bob","chittyId":"carol""#] {
+        assert_eq!(read(member).unwrap(), "bob", "{member}");
+    }
+    for member in ["", r#","chitty_id":null"#, r#","chitty_id":"""#, r#","chittyId":"a/b""#, r#","chitty_id":5"#] {
+        assert_eq!(read(member).unwrap_err().code, Some("INVALID_SESSION_INGEST_PAYLOAD"), "{member}");
+    }
+    let other = SyncSession::read(br#"{"type":"SESSION_INGEST","session_id":"s","chittyId":"bob"}"#, Some(&caller()));
+    assert_eq!(other.err().unwrap().word, "forbidden");
 }
