@@ -34,7 +34,7 @@ def free_port():
 
 
 class Daemon:
-    def __init__(self, binary, folder, durability):
+    def __init__(self, binary, folder, durability, engine="sled"):
         self.binary, self.folder = binary, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin = free_port(), free_port()
@@ -42,7 +42,8 @@ class Daemon:
         self.config.write_text(json.dumps({
             "listeners": [{"bind": f"127.0.0.1:{self.port}"}],
             "admin": {"metrics": f"127.0.0.1:{self.admin}", "socket": str(self.folder / "admin.sock")},
-            "store": {"path": str(self.folder / "data"), "durability": durability},
+            "store": {"path": str(self.folder / "data"), "durability": durability, "engine": engine},
+            "rate_limit": "off",
             "log": {"level": "warn", "format": "text", "access": str(self.folder / "access.log")},
         }))
         self.process = None
@@ -88,7 +89,7 @@ def wrk(daemon, key, target, clients, seconds, body=None, threads=1):
         lines += ['wrk.method = "POST"', f"wrk.body = [==[{json.dumps(body)}]==]"]
     script.write_text("\n".join(lines))
     before = daemon.cpu()
-    command = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", script,
+    command = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds}s", "--latency", "--timeout", "30s", "-s", script,
                f"http://127.0.0.1:{daemon.port}{target}"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
@@ -98,7 +99,7 @@ def wrk(daemon, key, target, clients, seconds, body=None, threads=1):
     unit = {"us": 1e-3, "ms": 1, "s": 1e3}
     percentile = {
         int(share): float(value) * unit[suffix]
-        for share, value, suffix in re.findall(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s)$", text, re.M)
+        for share, value, suffix in re.findall(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s) *$", text, re.M)
     }
     cpu = (daemon.cpu() - before) * 1e6 / requests
     return {"requests": requests, "rate": rate, "p50": percentile[50], "p99": percentile[99], "cpu": cpu}
@@ -116,6 +117,7 @@ def main():
     options.add_argument("--seconds", type=int, default=5)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--durability", default="power_loss")
+    options.add_argument("--engine", default="sled", help="sled or fjall")
     options.add_argument("--folder", default=None, help="where the stores are made; default: a temporary folder")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
@@ -125,7 +127,7 @@ def main():
 def measure(given, folder):
     create = "/api/context/tasks"
     page = "/api/context/tasks?limit=50"
-    small = Daemon(given.binary, folder / "small", given.durability)
+    small = Daemon(given.binary, folder / "small", given.durability, given.engine)
     small.start()
     small_key = small.key()
     for _ in range(1000):
@@ -133,7 +135,7 @@ def measure(given, folder):
                                          {"X-ChittyOS-API-Key": small_key}, method="POST")
         urllib.request.urlopen(request, timeout=10).read()
 
-    large = Daemon(given.binary, folder / "large", given.durability)
+    large = Daemon(given.binary, folder / "large", given.durability, given.engine)
     large.start()
     key = large.key()
     show("create, 1 client", wrk(large, key, create, 1, given.seconds, BODY))
@@ -175,4 +177,5 @@ def measure(given, folder):
     small.end()
 
 
-main()
+if __name__ == "__main__":
+    main()
