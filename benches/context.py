@@ -55,7 +55,7 @@ def main():
     options.add_argument("--folder", default=None, help="where the store is made; default: a temporary folder")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        daemon = Daemon(given.binary, Path(folder), given.durability, given.engine)
+        daemon = Daemon(given.binary, Path(folder), given.engine, given.durability)
         daemon.start()
         try:
             measure(given, daemon)

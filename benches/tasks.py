@@ -2,7 +2,7 @@
 """Tasks on the embedded store, over HTTP: durable creations, pages, memory, and a start after SIGKILL.
 
     cargo build --release --locked
-    benches/tasks.py [--tasks 200000] [--folder DIR]        # wrk on the path; Python's standard library
+    benches/tasks.py [--engine sled] [--tasks 200000] [--folder DIR]    # wrk on the path; Python's standard library
 
 Everything runs on loopback addresses. The folder should be on the disk that is to be measured. Each run of wrk that
 got another answer than 200 ends the benchmark.
@@ -34,7 +34,7 @@ def free_port():
 
 
 class Daemon:
-    def __init__(self, binary, folder, durability, engine="sled"):
+    def __init__(self, binary, folder, engine, durability):
         self.binary, self.folder = binary, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.admin = free_port(), free_port()
@@ -42,7 +42,7 @@ class Daemon:
         self.config.write_text(json.dumps({
             "listeners": [{"bind": f"127.0.0.1:{self.port}"}],
             "admin": {"metrics": f"127.0.0.1:{self.admin}", "socket": str(self.folder / "admin.sock")},
-            "store": {"path": str(self.folder / "data"), "durability": durability, "engine": engine},
+            "store": {"path": str(self.folder / "data"), "engine": engine, "durability": durability},
             "rate_limit": "off",
             "log": {"level": "warn", "format": "text", "access": str(self.folder / "access.log")},
         }))
@@ -72,9 +72,10 @@ class Daemon:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
-    def resident(self):
+    def resident(self, field="VmRSS"):
+        """MiB of memory; `VmHWM` is the most since its start."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) // 1024
+        return int(re.search(rf"{field}:\s+(\d+)", text)[1]) // 1024
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)
@@ -113,11 +114,11 @@ def show(what, run):
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--binary", default=ROOT / "target/release/chittyconnect")
+    options.add_argument("--engine", default="sled", choices=["sled", "fjall"])
     options.add_argument("--tasks", type=int, default=200_000)
     options.add_argument("--seconds", type=int, default=5)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--durability", default="power_loss")
-    options.add_argument("--engine", default="sled", help="sled or fjall")
     options.add_argument("--folder", default=None, help="where the stores are made; default: a temporary folder")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
@@ -127,7 +128,7 @@ def main():
 def measure(given, folder):
     create = "/api/context/tasks"
     page = "/api/context/tasks?limit=50"
-    small = Daemon(given.binary, folder / "small", given.durability, given.engine)
+    small = Daemon(given.binary, folder / "small", given.engine, given.durability)
     small.start()
     small_key = small.key()
     for _ in range(1000):
@@ -135,7 +136,7 @@ def measure(given, folder):
                                          {"X-ChittyOS-API-Key": small_key}, method="POST")
         urllib.request.urlopen(request, timeout=10).read()
 
-    large = Daemon(given.binary, folder / "large", given.durability, given.engine)
+    large = Daemon(given.binary, folder / "large", given.engine, given.durability)
     large.start()
     key = large.key()
     show("create, 1 client", wrk(large, key, create, 1, given.seconds, BODY))
@@ -145,8 +146,9 @@ def measure(given, folder):
     count = lambda: int(float(re.search(r'chittyconnect_tasks_total\{operation="create",outcome="ok"\} (\S+)',
         urllib.request.urlopen(f"http://127.0.0.1:{large.admin}/metrics").read().decode())[1]))
     while (tasks := count()) < given.tasks:
-        wrk(large, key, create, 32, max(1, min(5, int((given.tasks - tasks) / run["rate"]))), BODY)
-    print(f"{tasks:,} tasks: {large.resident()} MiB resident", flush=True)
+        run = wrk(large, key, create, 32, max(1, min(30, int((given.tasks - tasks) / run["rate"] / 2))), BODY)
+    show("create, 32 clients, at the end", run)
+    print(f"{tasks:,} tasks: {large.resident()} MiB resident, {large.resident('VmHWM')} MiB at most", flush=True)
 
     runs = {"small": [], "large": []}
     for _ in range(given.rounds):
@@ -162,17 +164,19 @@ def measure(given, folder):
         show(f"page of 50, status={status}", wrk(large, key, f"{page}&status={status}", 32, given.seconds))
     show("page of 50, status and priority", wrk(large, key, f"{page}&status=pending&priority=high", 32, given.seconds))
     print(f"after all pages: {large.resident()} MiB resident", flush=True)
+    print(f"1,000 tasks: {small.resident()} MiB resident", flush=True)
 
     starts = []
     for _ in range(3):
         large.end(signal.SIGKILL)
         starts.append(large.start())
     print("start after SIGKILL: " + ", ".join(f"{start:.2f} s" for start in starts))
-    print(f"after an unclean start: {large.resident()} MiB resident", flush=True)
+    print(f"after an unclean start: {large.resident()} MiB resident, {large.resident('VmHWM')} MiB at most", flush=True)
     large.end()
     print(f"start after a clean stop: {large.start():.2f} s", flush=True)
-    size = sum(file.stat().st_size for file in (large.folder / "data").rglob("*") if file.is_file())
-    print(f"on the disk: {size >> 20} MiB")
+    # What is taken, not how long the files are: a journal is as long as it may become from the start.
+    size = sum(file.stat().st_blocks * 512 for file in (large.folder / "data").rglob("*") if file.is_file())
+    print(f"on the disk: {size >> 20} MiB, {size / tasks:,.0f} bytes a task")
     large.end()
     small.end()
 

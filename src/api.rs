@@ -17,6 +17,9 @@ mod object;
 mod openapi;
 mod pages;
 mod rate;
+mod registration;
+pub mod registry;
+mod service;
 mod task;
 mod whoami;
 
@@ -33,10 +36,14 @@ use utoipa_axum::routes;
 
 use crate::auth::rate::RateLimits;
 use crate::event::{self as hub, Hub};
+use crate::registry::Registry;
+use crate::registry::embedded::Registrar;
+use crate::registry::health::HealthWatch;
 use crate::route;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use access::Access;
+use admin::ReportRoutes;
 use discovery::Documents;
 use event::Events;
 use pages::Pages;
@@ -93,6 +100,14 @@ pub struct Parts {
     pub events: hub::Config,
     /// Whom events are handed to.
     pub hub: Arc<Hub>,
+    /// The services of the table in force, as documents.
+    pub listing: Arc<registry::Listing>,
+    /// The sources of services.
+    pub registry: Arc<Registry>,
+    /// The table in force, with everything that sources said.
+    pub routes: ReportRoutes,
+    /// How services fare.
+    pub health: HealthWatch,
 }
 
 /// What the handlers share.
@@ -106,6 +121,11 @@ pub struct ApiState {
     auth_header: HeaderName,
     rate_limits: Arc<RateLimits>,
     events: Events,
+    listing: Arc<registry::Listing>,
+    registry: Arc<Registry>,
+    registrar: Registrar,
+    routes: ReportRoutes,
+    health: HealthWatch,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -128,6 +148,11 @@ impl ApiState {
             landing_page: parts.landing_page,
             degraded: parts.degraded,
             metrics: parts.metrics,
+            registrar: Registrar::new(Arc::clone(&parts.registry), Arc::clone(&parts.store) as _),
+            listing: parts.listing,
+            registry: parts.registry,
+            routes: parts.routes,
+            health: parts.health,
             store: parts.store,
             auth_header: parts.auth_header,
             rate_limits: Arc::new(parts.rate_limits),
@@ -161,6 +186,20 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(task::get, task::update, task::delete))
         .routes(routes!(event::sse))
         .routes(routes!(event::health))
+        .routes(routes!(registry::list))
+        .routes(routes!(registry::get))
+        .routes(routes!(service::list))
+        .routes(routes!(service::list_v1))
+        .routes(routes!(service::get, registration::change_status))
+        .routes(routes!(service::get_v1))
+        .routes(routes!(registration::register))
+        .routes(routes!(registration::register_v1))
+        .routes(routes!(registration::register_tool))
+        .routes(routes!(registration::register_service))
+        .routes(routes!(registration::heartbeat))
+        .routes(routes!(registration::unregister))
+        .routes(routes!(admin::remote::routes))
+        .routes(routes!(admin::remote::refresh_discovery))
 }
 
 fn described() -> utoipa::openapi::OpenApi {

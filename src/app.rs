@@ -21,6 +21,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
 
+use crate::api::admin::ReportRoutes;
 use crate::api::{self, ApiState, Degraded};
 use crate::auth::rate::RateLimits;
 use crate::config::Config;
@@ -34,6 +35,8 @@ use crate::proxy::in_flight::InFlight;
 use crate::proxy::{Gateway, Parts};
 use crate::registry::Registry;
 use crate::registry::document::Context;
+use crate::registry::health::HealthWatch;
+use crate::registry::report::RoutesReport;
 use crate::route::Routes;
 use crate::store::embedded::{Embedded, OpenError};
 use crate::store::{EventSink, Store};
@@ -93,6 +96,7 @@ struct Shared {
     access_log: AccessLogger,
     registry: Arc<Registry>,
     publisher: Arc<Publisher>,
+    endpoints: Arc<Endpoints>,
     resolver: Resolver,
     lifecycle: Lifecycle,
     in_flight: InFlight,
@@ -110,11 +114,21 @@ impl Shared {
             Resolver::new(Arc::clone(&endpoints)).map_err(|error| StartError::Resolver(error.to_string()))?;
         let context = Context::new(&config.route, own);
         let registry = Arc::new(Registry::new(config.registry.clone(), context, Arc::clone(&metrics)));
-        let publisher =
-            Arc::new(Publisher::new(config.route.clone(), config.api.clone(), endpoints, Arc::clone(&metrics)));
+        let publisher = Arc::new(Publisher::new(
+            config.route.clone(),
+            config.api.clone(),
+            Arc::clone(&endpoints),
+            Arc::clone(&metrics),
+        ));
         let lifecycle = Lifecycle::new();
         let in_flight = InFlight::default();
-        Ok((Self { metrics, access_log, registry, publisher, resolver, lifecycle, in_flight }, writer))
+        Ok((Self { metrics, access_log, registry, publisher, endpoints, resolver, lifecycle, in_flight }, writer))
+    }
+
+    /// Tells the table in force, with everything that sources said.
+    fn report_routes(&self) -> ReportRoutes {
+        let (registry, publisher) = (Arc::clone(&self.registry), Arc::clone(&self.publisher));
+        Arc::new(move || RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status()))
     }
 
     /// What is not as it should be, a line each.
@@ -151,14 +165,20 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let (shared, log_writer) = Shared::new(config)?;
     let embedded = Arc::new(Embedded::open(&config.store, Arc::clone(&shared.metrics))?);
     let hub = Arc::new(Hub::new(config.event.queue));
-    embedded.hand_events_to(Arc::clone(&hub) as Arc<dyn EventSink>);
+    embedded.hand_events_to(&(Arc::clone(&hub) as Arc<dyn EventSink>));
     let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
     background.spawn(embedded.retain(config.store.retention));
 
-    let publisher = Arc::clone(&shared.publisher);
-    shared.registry.spawn(move |merged| publisher.publish(&merged));
+    let health = HealthWatch::new(Arc::clone(&shared.endpoints), Arc::clone(&shared.metrics));
+    let (publisher, followed) = (Arc::clone(&shared.publisher), health.clone());
+    shared.registry.keep_registrations_in(Arc::clone(&store) as _);
+    shared.registry.spawn(move |merged| {
+        publisher.publish(&merged);
+        followed.follow(&publisher.routes.load());
+    });
+    background.spawn(health.clone().run());
     background.block_on(background::first_names(&shared.resolver));
     background.spawn(shared.resolver.clone().run());
     let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store))?;
@@ -174,6 +194,10 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         rate_limits: RateLimits::new(&config.rate_limit),
         events: config.event.clone(),
         hub: Arc::clone(&hub),
+        listing: Arc::clone(&shared.publisher.listing),
+        registry: Arc::clone(&shared.registry),
+        routes: shared.report_routes(),
+        health,
     });
     let gateway = Gateway::new(Parts {
         config: config.proxy.clone(),

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 pub use error::ConfigError;
 pub use surroundings::Surroundings;
 
-use crate::auth::rate;
+use crate::auth::rate::Config as RateLimits;
 use crate::yaml::{Document, Mistake};
 use crate::{api, daemon, event, listener, proxy, registry, route, store, telemetry, upstream};
 
@@ -61,7 +61,7 @@ pub struct Config {
     /// What the discovery document says beside the services.
     pub api: api::Config,
     /// How often callers of the local endpoints may ask.
-    pub rate_limit: rate::Config,
+    pub rate_limit: RateLimits,
     /// What subscribers to events get.
     pub event: event::Config,
     /// Logs.

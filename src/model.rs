@@ -7,6 +7,7 @@ pub mod id;
 pub mod json;
 pub mod key;
 pub mod name;
+pub mod registration;
 pub mod request;
 pub mod service;
 pub mod sync;

@@ -7,6 +7,7 @@
 mod access;
 mod context;
 mod rate;
+mod registration;
 mod task;
 
 use axum::response::{IntoResponse, Response};
@@ -65,13 +66,23 @@ pub enum Shape {
     Ok,
     /// `{success: false, error: {code, message}, …}`.
     Session,
+    /// `{success: false, error, message, …}`, and with 400 a list `details` (REGISTRY.md §3).
+    Registration,
 }
 
 impl Problem {
     fn new(status: StatusCode, word: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let (allow, retry_after, challenge, code, exceeded) = (None, None, None, None, None);
-        Self { status, word, message, allow, retry_after, challenge, code, exceeded, shape: Shape::Plain }
+        Self {
+            status,
+            word,
+            message: message.into(),
+            allow: None,
+            retry_after: None,
+            challenge: None,
+            code: None,
+            exceeded: None,
+            shape: Shape::Plain,
+        }
     }
 
     /// 400: what was sent is not a request that can be answered.
@@ -207,13 +218,19 @@ impl Problem {
             body["window"] = exceeded.rate.per.as_secs().into();
             body["retryAfter"] = self.retry_after.into();
         }
+        if self.shape == Shape::Registration {
+            body["success"] = false.into();
+            if self.status == StatusCode::BAD_REQUEST {
+                body["details"] = json!([self.message]);
+            }
+        }
         (content_type, body.to_string().into_bytes())
     }
 
     fn body(&self, status: u16, request_id: &str) -> Value {
         let Self { word, message, .. } = self;
         match self.shape {
-            Shape::Plain => {
+            Shape::Plain | Shape::Registration => {
                 json!({"error": word, "message": message, "status": status, "request_id": request_id})
             }
             Shape::Ok => {
@@ -260,7 +277,7 @@ impl From<&RouteError> for Problem {
         match error {
             RouteError::UnknownHost(_) => Self::new(StatusCode::NOT_FOUND, "unknown_host", message),
             RouteError::UnknownService(_) => Self::new(StatusCode::NOT_FOUND, "unknown_service", message),
-            RouteError::NotAServicePath(_) => Self::not_found(message),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => Self::not_found(message),
             RouteError::Loading => Self {
                 retry_after: Some(LOADING_RETRY_AFTER),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "table_loading", message)

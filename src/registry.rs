@@ -7,8 +7,11 @@
 mod aggregate;
 pub mod declared;
 pub mod document;
+pub mod embedded;
 mod file;
+pub mod health;
 mod http;
+pub mod listed;
 pub mod merge;
 pub mod report;
 mod snapshot;
@@ -31,9 +34,11 @@ use url::Url;
 
 use self::aggregate::{Aggregator, Board, Command};
 use self::document::Context;
+use self::embedded::EmbeddedConfig;
 use self::merge::Merged;
 use self::source::SourceStatus;
 use crate::model::service::Declaration;
+use crate::store::RegistrationStore;
 use crate::telemetry::metrics::Metrics;
 
 /// Commands that may wait for the aggregator.
@@ -61,6 +66,8 @@ pub enum SourceConfig {
     File(PathBuf),
     /// A registry over HTTP.
     Http(HttpConfig),
+    /// Services that register themselves with this daemon.
+    Embedded(EmbeddedConfig),
 }
 
 /// A registry over HTTP.
@@ -84,6 +91,7 @@ pub struct HttpConfig {
 pub struct Registry {
     board: watch::Receiver<Board>,
     commands: mpsc::Sender<Command>,
+    context: Context,
     /// What [`Registry::spawn`] starts; taken by the first call.
     idle: Mutex<Option<Idle>>,
     cancel: CancellationToken,
@@ -102,16 +110,24 @@ impl Registry {
     /// anybody. Blocks on the disk; needs no runtime.
     #[must_use]
     pub fn new(config: Config, context: Context, metrics: Arc<Metrics>) -> Self {
-        let aggregator = Aggregator::load(config, context, metrics);
+        let aggregator = Aggregator::load(config, context.clone(), metrics);
         let (board, seen) = watch::channel(aggregator.board());
         let (commands, received) = mpsc::channel(COMMANDS);
         let cancel = CancellationToken::new();
         Self {
             board: seen,
             commands,
+            context,
             idle: Mutex::new(Some(Idle { aggregator, board, commands: received })),
             _ends: cancel.clone().drop_guard(),
             cancel,
+        }
+    }
+
+    /// Where the embedded registry keeps what registers itself; to be called before [`Registry::spawn`].
+    pub fn keep_registrations_in(&self, store: Arc<dyn RegistrationStore>) {
+        if let Some(idle) = &mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner) {
+            idle.aggregator.registrations = Some(store);
         }
     }
 
@@ -158,6 +174,21 @@ impl Registry {
     /// [`Registry::spawn`].
     pub async fn refresh_now(&self) {
         self.command(Command::Refresh).await;
+    }
+
+    /// Has the embedded registry list anew what is registered. Ends when that is published.
+    async fn relist(&self) {
+        self.command(Command::Relist).await;
+    }
+
+    /// The embedded registry as it is configured now; `None` if there is none.
+    fn embedded(&self) -> Option<EmbeddedConfig> {
+        self.board.borrow().embedded.clone()
+    }
+
+    /// What entries are read with.
+    fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Gives a command and waits until it is done, or until the aggregator is gone.

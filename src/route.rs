@@ -7,6 +7,7 @@ pub mod claim;
 pub mod explain;
 pub mod hostname;
 pub mod path;
+pub mod registration;
 pub mod table;
 
 pub use table::RouteError;
@@ -31,7 +32,7 @@ pub struct Config {
     pub mcp: Vec<Hostname>,
     /// Hosts of the S3 endpoint (capability 3): names that no service may claim.
     pub files: Vec<Hostname>,
-    /// Hosts of the registration paths (capability 2): names that no service may claim.
+    /// Hosts of the registration paths: names that no service may claim.
     pub register: Vec<Hostname>,
     /// Scheme of the links in discovery: `http` or `https`.
     pub public_scheme: &'static str,
@@ -74,7 +75,7 @@ pub enum Role {
     Mcp,
     /// The S3 endpoint (capability 3).
     Files,
-    /// The registration paths (capability 2).
+    /// The registration paths, and nothing else.
     Register,
 }
 

@@ -16,6 +16,7 @@ pub mod kv;
 pub mod migrate;
 pub mod migration;
 mod record;
+mod registration;
 mod task;
 pub mod transfer;
 pub mod upkeep;
@@ -36,6 +37,7 @@ use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
 pub use context::ContextStore;
 pub use event::{EventPage, EventSink, EventStore, StoredEvent};
+pub use registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 pub use upkeep::Upkeep;
 
@@ -135,6 +137,15 @@ pub enum StoreError {
     /// The key lets nobody in, so there is nothing to go on with.
     #[error("this key is revoked, inactive or expired")]
     KeyNotActive,
+    /// The name is registered, and another owner's.
+    #[error("this name is registered by another owner")]
+    NameTaken,
+    /// The owner has registered no service of this name.
+    #[error("no service of this name is registered")]
+    NoSuchRegistration,
+    /// There are as many registrations as there may be.
+    #[error("there are {0} registrations, as many as there may be")]
+    TooManyRegistrations(usize),
     /// The store cannot be used at the moment: see the log. Whether a change was made is not known.
     #[error("the store cannot be used: {0}")]
     Unavailable(Arc<str>),
@@ -153,7 +164,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore + ContextStore + EventStore + Upkeep {
+pub trait Store: TaskStore + KeyStore + ContextStore + EventStore + RegistrationStore + Upkeep {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

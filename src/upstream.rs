@@ -5,6 +5,7 @@
 pub mod endpoint;
 pub mod guard;
 pub mod peer;
+pub mod probe;
 pub mod resolve;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::model::name::Hostname;
 use crate::model::service::Service;
 use crate::telemetry::metrics::ServiceMetrics;
 use endpoint::{Endpoint, Endpoints};
+use probe::Place;
 
 /// What the `server` section says about upstream connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +103,16 @@ impl Upstream {
     /// Its endpoints, in order.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.endpoints.iter().map(|dialled| &dialled.endpoint)
+    }
+
+    /// Where each of its endpoints is asked for `target` (path and query), with the `Host` and the name of its requests.
+    pub fn places(&self, target: &str) -> impl Iterator<Item = Place> {
+        self.endpoints.iter().map(move |dialled| Place {
+            endpoint: Arc::clone(&dialled.endpoint),
+            host: dialled.host.clone(),
+            sni: dialled.sni.clone(),
+            target: target.into(),
+        })
     }
 
     /// Begins a request: the number that its attempts are counted from.

@@ -2,6 +2,7 @@
 //! the command line asks on the admin socket.
 
 mod key;
+pub(super) mod remote;
 
 use std::sync::Arc;
 
@@ -40,12 +41,15 @@ pub struct AdminState {
     /// What is not as it should be.
     pub degraded: Degraded,
     /// The table in force, with everything that sources said.
-    pub routes: Arc<dyn Fn() -> RoutesReport + Send + Sync>,
+    pub routes: ReportRoutes,
     /// Explains one URL with the table in force.
     pub explain: Explain,
     /// Durable data.
     pub store: Arc<dyn Store>,
 }
+
+/// Tells the table in force, with everything that sources said. Takes a while where there is much to tell.
+pub type ReportRoutes = Arc<dyn Fn() -> RoutesReport + Send + Sync>;
 
 /// Explains one URL.
 pub type Explain = Arc<dyn Fn(&str) -> Result<Explanation, String> + Send + Sync>;

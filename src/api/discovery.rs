@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::context::{SET_ACTIVE, SYNC_REPORT};
 use super::document::Document;
 use super::event::SSE;
+use super::service::STATUS;
 use super::task::TASKS;
 use super::{ApiState, Config, now};
 use crate::model::name::{Hostname, ServiceKey};
@@ -203,7 +204,10 @@ impl Documents {
                     authentication: Some(vec!["api_key", "bearer_token"]),
                     rate_limiting: false,
                 },
-                services: ServicesCapability { discovery: on_connect("/.well-known/chitty.json"), health_check: None },
+                services: ServicesCapability {
+                    discovery: on_connect("/.well-known/chitty.json"),
+                    health_check: on_connect(STATUS),
+                },
             },
             services: services.iter().map(|names| names.entry(&self.gateway, api.as_deref(), mcp.as_deref())).collect(),
             endpoints: Endpoints {

@@ -41,6 +41,14 @@ impl Document {
         response
     }
 
+    /// The same, for callers with a key: whoever put the key in front says what may be kept, and who may read it.
+    pub(super) fn answer_to_key(&self, request: &HeaderMap) -> Response {
+        let mut response = self.answer(request);
+        response.headers_mut().remove(header::CACHE_CONTROL);
+        response.headers_mut().remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        response
+    }
+
     fn is_in(&self, list: &HeaderValue) -> bool {
         let Ok(list) = list.to_str() else { return false };
         list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || self.etag == tag)

@@ -75,7 +75,7 @@ pub(super) async fn health() -> Response {
 
 /// Tells what happens in a session, until the client leaves: server-sent events, each of them a JSON object with `type`.
 ///
-/// Events of the log are `task.created`, `task.updated` and `task.deleted`, with their number as id. Beside them there are
+/// What happens is named as in `task.created`, `task.updated` and `task.deleted`, and has its number as id. Beside it there are
 /// `connected` (first), `heartbeat` (when nothing else was sent for a while), `gap` (`from`, `to`: events of these numbers
 /// may have been missed; without an id where they can be had by coming back with the number before `from`) and `closing`
 /// (last, with a `reason`: `shutdown`, `unauthorized` or `store_unavailable`). A session of somebody else is an empty one
@@ -83,12 +83,15 @@ pub(super) async fn health() -> Response {
 #[utoipa::path(get, path = "/sse", operation_id = "sse", tag = "events",
     security(("apiKey" = ["context:read"])),
     params(
-        ("sessionId" = Option<String>, Query, max_length = 128, description = "default: the key's session; also `session_id`"),
-        ("last_event_id" = Option<String>, Query, pattern = "^[0-9]{1,20}$",
+        ("sessionId" = Option<String>, Query, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+            description = "default: the key's session"),
+        ("session_id" = Option<String>, Query, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+            description = "another spelling, which counts where `sessionId` is not there"),
+        ("last_event_id" = Option<String>, Query, pattern = "^[0-9]{1,19}$",
             description = "what `Last-Event-ID` says, for clients that cannot send headers"),
-        ("types" = Option<String>, Query, max_length = 2048,
-            description = "only events of these types, separated by commas: 32 at the most, each up to 64 of a-z, `.` and `_`"),
-        ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]{1,20}$",
+        ("types" = Option<String>, Query, pattern = "^[a-z._]{1,64}(,[a-z._]{1,64}){0,31}$",
+            description = "only events of these types, separated by commas"),
+        ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]{1,19}$",
             description = "go on behind this event; a number that the log does not have yet means from now on, after a gap"),
     ),
     responses(

@@ -8,6 +8,8 @@ use utoipa::ToSchema;
 
 use super::document::fresh;
 use super::event::SSE;
+use super::registry::SERVICES;
+use super::service::STATUS;
 use super::task::TASKS;
 use super::{ApiState, now};
 
@@ -19,6 +21,8 @@ struct Endpoints {
     tasks: &'static str,
     discovery: &'static str,
     health: &'static str,
+    services: &'static str,
+    service_status: &'static str,
     openapi: &'static str,
     mcp: Option<&'static str>,
     mcp_manifest: &'static str,
@@ -30,6 +34,8 @@ const ENDPOINTS: Endpoints = Endpoints {
     tasks: TASKS,
     discovery: "/.well-known/chitty.json",
     health: "/health",
+    services: SERVICES,
+    service_status: STATUS,
     openapi: "/openapi.json",
     mcp: None,
     mcp_manifest: "/mcp/manifest",

@@ -84,7 +84,7 @@ fn complete(operation: &mut Operation) {
         ("503", "`store_unavailable`, `Auth backend unavailable`"),
     ] {
         let response = ResponseBuilder::new().description(description).content("application/json", content()).build();
-        operation.responses.responses.insert(status.to_owned(), response.into());
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
     }
 }
 

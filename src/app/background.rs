@@ -16,7 +16,7 @@ use super::{Shared, StartError};
 use crate::api::admin::{AdminState, metrics_router, socket_router};
 use crate::daemon::{self, Lifecycle, notify};
 use crate::event::Hub;
-use crate::registry::report::{RoutesReport, rejected_of};
+use crate::registry::report::rejected_of;
 use crate::route::explain::explain;
 use crate::store::Store;
 use crate::upstream::resolve::Resolver;
@@ -119,17 +119,13 @@ pub(super) async fn end_streams(lifecycle: Lifecycle, hub: Arc<Hub>) {
 
 fn admin_state(shared: &Shared, store: &Arc<dyn Store>) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
-    let shared_by_routes = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
-    let shared_by_explain = shared_by_routes.clone();
+    let shared_by_explain = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
     AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
         degraded: shared.degraded(store),
         store: Arc::clone(store),
-        routes: Arc::new(move || {
-            let (registry, publisher) = &shared_by_routes;
-            RoutesReport::of(&publisher.routes.load(), &registry.merged(), registry.status())
-        }),
+        routes: shared.report_routes(),
         explain: Arc::new(move |url| {
             let (registry, publisher) = &shared_by_explain;
             let rejected = rejected_of(&registry.merged());

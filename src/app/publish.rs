@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::api;
 use crate::api::discovery::Documents;
+use crate::api::registry::Listing;
 use crate::registry::merge::Merged;
 use crate::registry::source::STATIC;
 use crate::route::table::Table;
@@ -20,6 +21,8 @@ pub(super) struct Publisher {
     pub(super) routes: Routes,
     /// The documents made from it.
     pub(super) documents: Arc<Documents>,
+    /// Its services, as documents.
+    pub(super) listing: Arc<Listing>,
     endpoints: Arc<Endpoints>,
     metrics: Arc<Metrics>,
     /// Held while a table is built, so that two never pass each other.
@@ -38,6 +41,7 @@ impl Publisher {
         let empty = Table::build(Arc::clone(&config), Vec::new(), &|_| 0, true, &endpoints, &metrics, None);
         Self {
             documents: Arc::new(Documents::new(discovery, Arc::clone(&config))),
+            listing: Arc::default(),
             routes: Routes::new(empty),
             config,
             endpoints,
@@ -63,6 +67,7 @@ impl Publisher {
             Some(&before),
         );
         self.documents.render(&table);
+        self.listing.render(&table);
         self.routes.publish(table);
         // After the table: a request that begins now finds the new one.
         self.report(&before, &self.routes.load(), merged);

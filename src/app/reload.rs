@@ -84,6 +84,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("limits, trusted_proxies, auth.header, cors", old.proxy != new.proxy),
         ("discovery, gateway.landing_page", old.api != new.api),
         ("rate_limit", old.rate_limit != new.rate_limit),
+        ("events", old.event != new.event),
         ("log", old.telemetry != new.telemetry),
     ];
     changed.into_iter().filter_map(|(keys, changed)| changed.then_some(keys)).collect()

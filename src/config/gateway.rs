@@ -33,12 +33,8 @@ pub(super) fn read(root: &Section<'_>, listeners: &[Listener<'_>]) -> Gateway {
         ["connect", "api", "mcp", "files"].map(|role| hosts.read(&gateway, role, Some(role)));
     let register = hosts.read(&gateway, "register", None);
     let hosts = hosts.owners.into_iter().map(|(host, owner)| (host, owner.role)).collect();
-    for (key, capability) in [("files", 3), ("register", 2)] {
-        if let Some(value) = gateway.value(key) {
-            value.warn(format!(
-                "not built yet (capability {capability}): these hosts are kept free, and answer nothing"
-            ));
-        }
+    if let Some(value) = gateway.value("files") {
+        value.warn("not built yet (capability 3): these hosts are kept free, and answer nothing".to_owned());
     }
     let (public_scheme, public_port) = read_public(&gateway, listeners);
     let landing_page = gateway.optional("landing_page");

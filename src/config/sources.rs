@@ -12,6 +12,7 @@ use url::Url;
 use super::gateway::Gateway;
 use crate::model::service::Declaration;
 use crate::registry::declared::{Declared, read_list};
+use crate::registry::embedded::{EMBEDDED, EmbeddedConfig};
 use crate::registry::{Config, HttpConfig, SourceConfig};
 use crate::store::Config as Store;
 use crate::yaml::{FromYaml, Scalar, Section, Value};
@@ -26,6 +27,8 @@ const PERIODS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::
 const SNAPSHOT: &str = "registry.json";
 /// The paths under which registries of this family list their services, the best document first.
 const PATHS: [&str; 3] = ["/api/services", "/api/v1/tools", "/api/v1/services"];
+/// Two heartbeats of half a minute may be lost.
+const TTL: Duration = Duration::from_secs(90);
 /// A registry that answers at all answers within a second.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// From 10 ms, for tests, to 5 minutes, beyond which a refresh would not be one.
@@ -55,7 +58,6 @@ fn read_sources(registry: &Section<'_>) -> Vec<SourceConfig> {
         let section = item.section();
         let (file, http) = (section.value("file"), section.value("http"));
         let embedded = section.value("embedded");
-        section.later("embedded", 2, |value| value.section().check_within("ttl", &PERIODS));
         let kinds = [&file, &http, &embedded].into_iter().flatten().count();
         // A section that holds nothing but unknown keys is told so by them.
         let is_told = item.is_filled() && ["file", "http", "embedded"].iter().all(|kind| item.peek(kind).is_none());
@@ -63,15 +65,17 @@ fn read_sources(registry: &Section<'_>) -> Vec<SourceConfig> {
             item.mistake("not exactly one kind of source; accepted: one of file, http, embedded");
             continue;
         }
-        let source = match (&file, &http) {
-            (Some(file), _) => file.read::<ServiceFile>().map(|file| SourceConfig::File(file.0)),
-            (_, Some(http)) => read_http(&http.section()).map(SourceConfig::Http),
-            (None, None) => None,
+        let source = match (&file, &http, &embedded) {
+            (Some(file), ..) => file.read::<ServiceFile>().map(|file| SourceConfig::File(file.0)),
+            (_, Some(http), _) => read_http(&http.section()).map(SourceConfig::Http),
+            (.., Some(embedded)) => Some(SourceConfig::Embedded(read_embedded(&embedded.section()))),
+            (None, None, None) => None,
         };
         let Some(source) = source else { continue };
         let name = match &source {
             SourceConfig::File(path) => format!("file:{}", path.display()),
             SourceConfig::Http(http) => format!("http:{}", http.url),
+            SourceConfig::Embedded(_) => EMBEDDED.to_owned(),
         };
         if !names.insert(name.clone()) {
             item.mistake(format!("`{name}` is a source already; accepted: each source once"));
@@ -79,6 +83,13 @@ fn read_sources(registry: &Section<'_>) -> Vec<SourceConfig> {
         sources.push(source);
     }
     sources
+}
+
+fn read_embedded(embedded: &Section<'_>) -> EmbeddedConfig {
+    EmbeddedConfig {
+        ttl: embedded.within("ttl", &PERIODS).unwrap_or(TTL),
+        allowed_networks: embedded.leaves::<IpNet>("allowed_networks").unwrap_or_default(),
+    }
 }
 
 fn read_http(http: &Section<'_>) -> Option<HttpConfig> {

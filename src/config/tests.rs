@@ -161,17 +161,23 @@ fn what_is_written_is_what_the_components_get() {
     let expected = store::Config {
         path: "/var/lib/cc".into(),
         durability: store::Durability::ProcessCrash,
+        engine: store::Engine::Fjall,
         retention: store::Retention::default(),
-        engine: store::Engine::Sled,
     };
     assert_eq!(config.store, expected);
     assert_eq!(config.upstream.idle_connections, NonZeroUsize::new(1000));
     assert_eq!(config.route.connect, [host("connect.chitty.cc"), host("ch1tty.com")]);
     assert_eq!((config.route.public_scheme, config.route.public_port), ("https", Some(8443)));
     assert_eq!(config.registry.snapshot, None);
-    let [registry::SourceConfig::File(file), registry::SourceConfig::Http(http)] = &config.registry.sources[..] else {
+    let [
+        registry::SourceConfig::File(file),
+        registry::SourceConfig::Http(http),
+        registry::SourceConfig::Embedded(embedded),
+    ] = &config.registry.sources[..]
+    else {
         panic!("{:?}", config.registry.sources)
     };
+    assert_eq!((embedded.ttl, embedded.allowed_networks.len()), (Duration::from_secs(45), 1));
     assert_eq!((file.as_path(), http.max_bytes), (Path::new("/etc/cc/services.yaml"), 4 << 20));
     assert_eq!((http.url.as_str(), &*http.paths), ("https://registry.chitty.cc/", &["/api/services".to_owned()][..]));
     let [service] = &config.registry.services[..] else { panic!("{:?}", config.registry.services) };
@@ -184,9 +190,25 @@ fn what_is_written_is_what_the_components_get() {
         (Some(10 << 20), Some(false), Some(false))
     );
     assert_eq!(service.health_path.as_deref(), Some("/health"));
+    let asked = (service.health_interval, service.health_timeout);
+    assert_eq!(asked, (Some(Duration::from_secs(10)), Some(Duration::from_secs(2))));
     assert_eq!(config.proxy.limits.uri_bytes, 4096);
     assert_eq!(config.proxy.auth_header.as_str(), "x-key");
     assert_eq!(config.telemetry.access, telemetry::AccessLog::File("/var/log/cc/access.log".into()));
+}
+
+#[test]
+fn events_have_a_pace_and_a_length() {
+    let event = |text: &str| {
+        let event = parse(text).event;
+        (event.heartbeat.as_secs(), event.queue)
+    };
+    assert_eq!(event(""), (15, 256));
+    assert_eq!(event("events: {heartbeat: 1s, queue: 1}"), (1, 1));
+    assert_eq!(event("events: {heartbeat: 1h, queue: 16384}"), (3600, 16_384));
+    for wrong in ["heartbeat: 999ms", "heartbeat: 2h", "queue: 0", "queue: 16385"] {
+        assert!(Config::parse(&format!("events: {{{wrong}}}"), "c.yaml").is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -206,10 +206,10 @@ fn what_a_ring_has_no_memory_for_is_read_from_the_log() {
     let (hub, log) = (Arc::new(Hub::new(64)), Arc::new(Log::default()));
     let own = channel("alice", "s");
     let mut follower = follow(&hub, &log, &own, None);
-    let long = Json::parse(format!("\"{}\"", "x".repeat(HELD_BY_ONE / 4))).unwrap();
+    let quarter = Json::parse(format!("\"{}\"", "x".repeat(HELD_BY_ONE / 4))).unwrap();
     for _ in 0..20 {
         let (number, event) = log.add(&own);
-        hub.publish(number, Event { body: long.clone(), ..event });
+        hub.publish(number, Event { body: quarter.clone(), ..event });
     }
     assert!(hub.held.load(Ordering::Relaxed) <= HELD_BY_ONE);
     assert_eq!(told(&mut follower), (1..=20).map(Told::Event).collect::<Vec<_>>());

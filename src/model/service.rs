@@ -178,6 +178,12 @@ pub struct Declaration {
     /// The path of its health, where only a path was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
+    /// How often its health is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_interval: Option<Duration>,
+    /// How long an answer to that may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_timeout: Option<Duration>,
     /// Where it answers MCP: absolute, as its source says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp_url: Option<Url>,

@@ -83,6 +83,9 @@ impl From<StoreError> for Problem {
                 "this Idempotency-Key came with another request before; accepted: a new one for each request",
             ),
             StoreError::NoSuchKey => Self::not_found(message),
+            StoreError::NameTaken => Self::name_taken(message),
+            StoreError::NoSuchRegistration => Self::service_not_found(message),
+            StoreError::TooManyRegistrations(_) => Self::new(StatusCode::CONFLICT, "too_many_registrations", message),
             // Of keys, which nobody is given over this API.
             StoreError::KeyExists => Self::internal(),
             StoreError::KeyNotActive => Self::new(StatusCode::CONFLICT, "key_not_active", message),

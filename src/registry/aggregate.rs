@@ -9,11 +9,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::document::Context;
+use super::embedded::EmbeddedConfig;
 use super::merge::{Merged, merge};
 use super::snapshot::{self, Snapshot, Writer};
 use super::source::{Caller, Listing, Report, SourceStatus};
-use super::state::SourceState;
+use super::state::{Around, SourceState};
 use super::{Config, SourceConfig};
+use crate::store::RegistrationStore;
 use crate::telemetry::metrics::Metrics;
 
 /// Reports that may wait; a source waits with its next one.
@@ -25,12 +27,16 @@ pub(super) struct Board {
     pub(super) stale_after: Duration,
     pub(super) sources: Vec<SourceStatus>,
     pub(super) merged: Arc<Merged>,
+    /// The embedded registry, if there is one.
+    pub(super) embedded: Option<EmbeddedConfig>,
 }
 
 /// What callers ask the task to do; the sender is told when it is done and published.
 pub(super) enum Command {
     Reload(Box<Config>, oneshot::Sender<()>),
     Refresh(oneshot::Sender<()>),
+    /// Of the embedded registry alone.
+    Relist(oneshot::Sender<()>),
 }
 
 /// All sources and their lists.
@@ -39,6 +45,8 @@ pub(super) struct Aggregator {
     context: Context,
     metrics: Arc<Metrics>,
     sources: Vec<SourceState>,
+    /// Where the embedded registry keeps what registers itself.
+    pub(super) registrations: Option<Arc<dyn RegistrationStore>>,
     /// What is known to be on disk.
     present: Option<(PathBuf, Arc<Snapshot>)>,
     /// The number of the next task.
@@ -62,7 +70,7 @@ impl Aggregator {
             }
             source.read_file(&context, &metrics);
         }
-        Self { config, context, metrics, sources, present, next_task: 0 }
+        Self { config, context, metrics, sources, registrations: None, present, next_task: 0 }
     }
 
     /// Everything as it is now.
@@ -73,7 +81,11 @@ impl Aggregator {
         let judged = sources.iter().cloned().map(|source| source.judged(now, stale_after)).collect();
         let listings: Vec<Listing> = self.sources.iter().map(|source| source.listing.clone()).collect();
         let merged = Arc::new(merge(&self.config.services, &listings, judged));
-        Board { stale_after, sources, merged }
+        let embedded = self.config.sources.iter().find_map(|source| match source {
+            SourceConfig::Embedded(embedded) => Some(embedded.clone()),
+            SourceConfig::File(_) | SourceConfig::Http(_) => None,
+        });
+        Board { stale_after, sources, merged, embedded }
     }
 
     /// Runs until `cancel`, or until nobody can give commands any more.
@@ -99,7 +111,10 @@ impl Aggregator {
                 }
                 command = commands.recv() => match command {
                     None => return,
-                    Some(Command::Refresh(done)) => self.refresh(done),
+                    Some(Command::Refresh(done)) => self.refresh(done, |_| true),
+                    Some(Command::Relist(done)) => {
+                        self.refresh(done, |config| matches!(config, SourceConfig::Embedded(_)));
+                    }
                     Some(Command::Reload(config, done)) => {
                         self.reload(*config).await;
                         self.start_sources(&sender);
@@ -152,12 +167,14 @@ impl Aggregator {
     fn keep(&self, writer: &Writer) {
         let Some(path) = &self.config.snapshot else { return };
         // A source that never gave a list has none to keep.
-        let good = self.sources.iter().filter(|source| source.last_success.is_some());
+        let good = self.sources.iter().filter(|source| source.last_success.is_some() && source.is_kept());
         writer.want(path.clone(), Snapshot::of(good.map(|source| (&source.listing, source.last_success))));
     }
 
-    fn refresh(&self, done: oneshot::Sender<()>) {
-        let waiting: Vec<_> = self.sources.iter().filter_map(SourceState::call).collect();
+    /// Has the sources refreshed that `which` picks.
+    fn refresh(&self, done: oneshot::Sender<()>, which: impl Fn(&SourceConfig) -> bool) {
+        let picked = self.sources.iter().filter(|source| which(&source.config));
+        let waiting: Vec<_> = picked.filter_map(SourceState::call).collect();
         tokio::spawn(async move {
             for one in waiting {
                 let _ = one.await;
@@ -209,7 +226,13 @@ impl Aggregator {
     fn start_sources(&mut self, reports: &mpsc::Sender<Report>) -> bool {
         let mut changed = false;
         for source in &mut self.sources {
-            changed |= source.start(self.next_task, &self.config, &self.context, reports, &self.metrics);
+            let around = Around {
+                config: &self.config,
+                context: &self.context,
+                registrations: self.registrations.as_ref(),
+                metrics: &self.metrics,
+            };
+            changed |= source.start(self.next_task, around, reports);
             self.next_task += 1;
         }
         changed

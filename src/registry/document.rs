@@ -117,6 +117,29 @@ pub fn read(bytes: &[u8], context: &Context, guard: Option<&Guard>) -> Result<Do
     Ok(document)
 }
 
+/// Why one entry cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// The member that is at fault, or `the entry` where that is all of it.
+    pub field: &'static str,
+    /// Why, for the operator.
+    pub reason: String,
+    /// Whether it is its address that is refused.
+    pub guarded: bool,
+}
+
+/// Reads one entry that is in no list. It may lack a base URL, and then says why in `no_endpoint_because`.
+///
+/// # Errors
+/// [`Unusable`], as in a list.
+pub fn read_entry(entry: &Value, context: &Context, guard: Option<&Guard>) -> Result<Declaration, Unusable> {
+    match entry::read(entry, false, context, guard) {
+        Verdict::Usable(declaration) => Ok(*declaration),
+        Verdict::Skipped => Err(Unusable { field: "the entry", reason: "it is superseded".to_owned(), guarded: false }),
+        Verdict::Rejected(flaw) => Err(flaw.into()),
+    }
+}
+
 /// The list inside a document, and the key it stood under (empty for a bare array).
 fn list_of(value: &Value) -> Option<(&[Value], &'static str)> {
     match value {

@@ -1,13 +1,14 @@
 //! Lists laid over each other: one [`Service`] for each id, field by field, with the source of every field.
 //!
 //! `services:` wins over the sources, an earlier source over a later one, an earlier entry over a later one of the same
-//! list; a list is replaced whole. Names are not resolved into routes here: whose a contested name is decides the table.
+//! list; a list is replaced whole. A service that registered itself is listed only where no other source names it. Names are not resolved into routes here: whose a contested name is decides the table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::embedded::EMBEDDED;
 use super::source::{Listing, STATIC, SourceStatus};
 use crate::model::name::ServiceKey;
 use crate::model::service::{Declaration, Rejected, Service, SourceName, Timeouts};
@@ -45,10 +46,12 @@ struct Layer<'a> {
 pub fn merge(static_services: &[Declaration], listings: &[Listing], sources: Vec<SourceStatus>) -> Merged {
     let own: SourceName = STATIC.into();
     let nowhere: Arc<[IpNet]> = Arc::from([]);
+    let elsewhere = named_elsewhere(static_services, listings);
     let listed = listings.iter().flat_map(|listing| {
         let Listing { source, trusted, allowed_networks, .. } = listing;
         let layer = |declaration| Layer { declaration, source, trusted: *trusted, allowed_networks };
-        listing.declarations.iter().map(layer)
+        let own = listing.declarations.iter().filter(|declaration| !is_displaced(listing, declaration, &elsewhere));
+        own.map(layer)
     });
     let own_layer = |declaration| Layer { declaration, source: &own, trusted: true, allowed_networks: &nowhere };
     let mut order: Vec<(&ServiceKey, Vec<Layer<'_>>)> = Vec::new();
@@ -64,10 +67,45 @@ pub fn merge(static_services: &[Declaration], listings: &[Listing], sources: Vec
     let services = order.into_iter().map(|(id, layers)| service(id, layers)).collect();
     let rejected = listings
         .iter()
-        .filter(|listing| !listing.rejected.is_empty())
-        .map(|listing| (listing.source.clone(), listing.rejected.clone()))
+        .map(|listing| (listing.source.clone(), rejected_of(listing, &elsewhere)))
+        .filter(|(_, rejected)| !rejected.is_empty())
         .collect();
     Merged { services, rejected, sources }
+}
+
+/// The ids that others than the embedded registry name; empty where there is none.
+fn named_elsewhere<'a>(static_services: &'a [Declaration], listings: &'a [Listing]) -> HashSet<&'a ServiceKey> {
+    if !listings.iter().any(is_embedded) {
+        return HashSet::new();
+    }
+    let others = listings.iter().filter(|listing| !is_embedded(listing)).flat_map(|listing| &*listing.declarations);
+    others.chain(static_services).filter_map(|declaration| declaration.id.as_ref()).collect()
+}
+
+fn is_embedded(listing: &Listing) -> bool {
+    &*listing.source == EMBEDDED
+}
+
+/// Whether a service registered itself under a name that another source has: nobody adds to another's service that way.
+fn is_displaced(listing: &Listing, declaration: &Declaration, elsewhere: &HashSet<&ServiceKey>) -> bool {
+    is_embedded(listing) && declaration.id.as_ref().is_some_and(|id| elsewhere.contains(id))
+}
+
+/// The entries of a list that cannot be used, those among them that another source names.
+fn rejected_of(listing: &Listing, elsewhere: &HashSet<&ServiceKey>) -> Arc<[Rejected]> {
+    let displaced = listing.declarations.iter().enumerate().filter(|(_, one)| is_displaced(listing, one, elsewhere));
+    let displaced: Vec<_> = displaced
+        .map(|(index, declaration)| Rejected {
+            index,
+            id: declaration.id.as_ref().map(ToString::to_string),
+            base_url: declaration.endpoints.as_ref().and_then(|list| list.first()).map(ToString::to_string),
+            reason: "another source names it, and what registers itself adds nothing to that".to_owned(),
+        })
+        .collect();
+    if displaced.is_empty() {
+        return listing.rejected.clone();
+    }
+    listing.rejected.iter().cloned().chain(displaced).collect()
 }
 
 /// One service from all that is said of it; `layers` in the order of the list.
@@ -135,6 +173,8 @@ fn lay_under(upper: &mut Declaration, layer: Layer<'_>, provenance: &mut BTreeMa
         "no_endpoint_because" no_endpoint_because,
         "url" url,
         "host_header" host_header,
+        "health_interval" health_interval,
+        "health_timeout" health_timeout,
         "mcp_url" mcp_url,
         "status" status,
         "health_state" health_state,

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use super::document::Document;
+use super::embedded::EMBEDDED;
 use super::{Config, SourceConfig};
 use crate::model::service::{Declaration, Rejected, SourceName};
 pub(super) use crate::telemetry::describe;
@@ -17,10 +18,16 @@ pub(super) use crate::telemetry::describe;
 /// The name that static services go by where a source is named.
 pub const STATIC: &str = "services";
 
+/// Whether the source of this name is the operator's own, and so may point anywhere.
+#[must_use]
+pub fn is_trusted(source: &str) -> bool {
+    source == STATIC || source.starts_with("file:")
+}
+
 /// The last good list of one source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
-    /// The source: `file:<path>` or `http:<url>`.
+    /// The source: `file:<path>`, `http:<url>` or `embedded`.
     pub source: SourceName,
     /// Whether it is the operator's own file, whose endpoints may point anywhere.
     pub trusted: bool,
@@ -39,6 +46,7 @@ impl Listing {
         let (trusted, allowed_networks) = match config {
             SourceConfig::File(_) => (true, Arc::from([])),
             SourceConfig::Http(http) => (false, http.allowed_networks.as_slice().into()),
+            SourceConfig::Embedded(embedded) => (false, embedded.allowed_networks.as_slice().into()),
         };
         let (declarations, rejected) = (Arc::from([]), Arc::from([]));
         Self { source: config.name(), trusted, allowed_networks, declarations, rejected }
@@ -46,12 +54,14 @@ impl Listing {
 }
 
 impl SourceConfig {
-    /// How the source is shown: `file:<path>`, or `http:<url>` without credentials, query and final slash.
+    /// How the source is shown: `file:<path>`, or `http:<url>` without credentials, query and final slash, or
+    /// `embedded`.
     #[must_use]
     pub fn name(&self) -> SourceName {
         match self {
             Self::File(path) => format!("file:{}", path.display()).into(),
             Self::Http(http) => format!("http:{}", public_url(&http.url)).into(),
+            Self::Embedded(_) => EMBEDDED.into(),
         }
     }
 }
@@ -67,7 +77,7 @@ pub(super) fn public_url(url: &Url) -> String {
 /// How one source fares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceStatus {
-    /// The source: `file:<path>` or `http:<url>`.
+    /// The source: `file:<path>`, `http:<url>` or `embedded`.
     pub name: SourceName,
     /// When it last gave a usable list, or said that its list has not changed.
     pub last_success: Option<Timestamp>,

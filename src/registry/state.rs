@@ -1,5 +1,6 @@
 //! One source as the aggregator sees it: its last good list, how it fares, and the task that feeds it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -7,12 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::document::{Context, Document, admitted};
+use super::embedded::EmbeddedTask;
 use super::file::{self, FileTask, Seen};
 use super::http::{HttpSource, HttpTask};
 use super::snapshot::Snapshot;
 use super::source::{Caller, Listing, Outcome, Report, SourceError, SourceStatus, describe};
 use super::{Config, SourceConfig};
 use crate::model::service::{Declaration, Rejected};
+use crate::store::RegistrationStore;
 use crate::telemetry::metrics::{Metrics, RefreshOutcome};
 use crate::upstream::guard::Guard;
 
@@ -22,6 +25,8 @@ const LOG_AGAIN: Duration = Duration::from_secs(300);
 const FILE_POLL: Duration = Duration::from_secs(5);
 /// Calls that may wait for a task; one more is answered by the refresh that those wait for.
 const CALLS: usize = 8;
+/// Registrations that may wait for the table: each of them is told when it is there.
+const REGISTRATIONS: usize = 1024;
 
 /// One source.
 #[derive(Debug)]
@@ -44,6 +49,15 @@ struct Running {
     task: u64,
     calls: mpsc::Sender<Caller>,
     _cancel: DropGuard,
+}
+
+/// What a source is started with.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) config: &'a Config,
+    pub(super) context: &'a Context,
+    pub(super) registrations: Option<&'a Arc<dyn RegistrationStore>>,
+    pub(super) metrics: &'a Metrics,
 }
 
 impl SourceState {
@@ -71,7 +85,7 @@ impl SourceState {
 
     /// Takes the list that the snapshot holds for this source.
     pub(super) fn restore(&mut self, snapshot: &Snapshot, context: &Context, metrics: &Metrics) {
-        let Some(kept) = snapshot.source(&self.listing.source) else { return };
+        let Some(kept) = snapshot.source(&self.listing.source).filter(|_| self.is_kept()) else { return };
         self.recall(kept.declarations.iter().cloned(), &kept.rejected, context);
         self.last_success = kept.last_success();
         if let Some(at) = self.last_success {
@@ -164,6 +178,11 @@ impl SourceState {
         self.running.as_ref().is_some_and(|running| running.task == task)
     }
 
+    /// Whether its list is kept on disk: what registers itself is in the store already.
+    pub(super) fn is_kept(&self) -> bool {
+        !matches!(self.config, SourceConfig::Embedded(_))
+    }
+
     /// Whether a task feeds it.
     pub(super) fn is_running(&self) -> bool {
         self.running.is_some()
@@ -186,19 +205,13 @@ impl SourceState {
 
     /// Starts the task that feeds it, unless one does. Needs a runtime. True if that changed what the table is built
     /// from, for it could not be started.
-    pub(super) fn start(
-        &mut self,
-        task: u64,
-        config: &Config,
-        context: &Context,
-        reports: &mpsc::Sender<Report>,
-        metrics: &Metrics,
-    ) -> bool {
+    pub(super) fn start(&mut self, task: u64, around: Around<'_>, reports: &mpsc::Sender<Report>) -> bool {
         if self.is_running() {
             return false;
         }
         let mut changed = false;
-        let (calls, called) = mpsc::channel(CALLS);
+        let Around { config, context, registrations, metrics } = around;
+        let (calls, called) = mpsc::channel(if self.is_kept() { CALLS } else { REGISTRATIONS });
         let cancel = CancellationToken::new();
         let (reports, context) = (reports.clone(), context.clone());
         match &self.config {
@@ -221,6 +234,18 @@ impl SourceState {
                         changed = self.apply(Outcome::Failed(describe(&error)), metrics);
                     }
                 }
+            }
+            SourceConfig::Embedded(embedded) => {
+                let task = EmbeddedTask {
+                    task,
+                    config: embedded.clone(),
+                    context,
+                    store: registrations.cloned(),
+                    interval: config.refresh,
+                    reports,
+                    calls: called,
+                };
+                tokio::spawn(task.run(cancel.clone()));
             }
         }
         self.running = Some(Running { task, calls, _cancel: cancel.drop_guard() });

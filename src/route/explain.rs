@@ -184,7 +184,7 @@ impl Explanation {
         let (answer, wanted) = match error {
             RouteError::UnknownHost(host) => ("unknown_host", Some(host.clone())),
             RouteError::UnknownService(name) => ("unknown_service", Some(name.clone())),
-            RouteError::NotAServicePath(_) => ("not_found", None),
+            RouteError::NotAServicePath(_) | RouteError::NotARegistrationPath => ("not_found", None),
             RouteError::Loading => ("table_loading", Some(host.as_str().to_owned())),
             RouteError::Disabled { service, .. } => ("service_disabled", self.known(table, service)),
             RouteError::NoEndpoint(service) => ("no_endpoint", self.known(table, service)),
@@ -221,7 +221,8 @@ fn role(table: &Table, host: &RequestHost) -> &'static str {
         Some(Role::Connect) => "a connect host of the gateway",
         Some(Role::Api) => "an api host of the gateway",
         Some(Role::Mcp) => "an mcp host of the gateway",
-        Some(Role::Files | Role::Register) => "kept by the gateway",
+        Some(Role::Files) => "kept by the gateway",
+        Some(Role::Register) => "a host of the gateway for services that register themselves",
         None => "answered as a connect host (an address or localhost)",
     }
 }

@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use super::claim::{self, Conflict};
 use super::hostname::RequestHost;
 use super::path::{BadPath, resolve_dots};
+use super::registration::is_registration;
 use super::{Config, Role};
 use crate::model::name::{Hostname, MAX_LABEL, RESERVED, ServiceKey};
 use crate::model::service::Service;
@@ -98,6 +99,9 @@ pub enum RouteError {
     /// A service's prefix with neither `/api` nor `/mcp` behind it, where that is needed.
     #[error("on this host the paths of `{0}` begin with /{0}/api or /{0}/mcp")]
     NotAServicePath(String),
+    /// A host for services that register themselves was asked for something else.
+    #[error("this host answers the paths of registration alone; the rest is on the gateway's other hosts")]
+    NotARegistrationPath,
     /// The name is not known, but not every source has answered yet.
     #[error("the routing table is still being loaded")]
     Loading,
@@ -248,7 +252,14 @@ impl Table {
             }
             Some(HostTarget::Gateway(role @ (Role::Connect | Role::Api | Role::Mcp))) => *role,
             None if host.as_str().is_empty() || host.is_bare() => Role::Connect,
-            Some(HostTarget::Gateway(Role::Files | Role::Register)) => {
+            Some(HostTarget::Gateway(Role::Register)) => {
+                let path = resolve_dots(path)?;
+                if is_registration(&path) {
+                    return Ok(Resolved { target: Target::Local, path, on_gateway: false });
+                }
+                return Err(RouteError::NotARegistrationPath);
+            }
+            Some(HostTarget::Gateway(Role::Files)) => {
                 return Err(RouteError::UnknownHost(host.as_str().to_owned()));
             }
             None if self.loading => return Err(RouteError::Loading),

@@ -9,6 +9,7 @@ mod context;
 mod event;
 mod list;
 mod once;
+mod registration;
 pub(super) mod retention;
 pub(super) mod task;
 mod upkeep;
@@ -57,6 +58,7 @@ pub struct Embedded {
     committer: Arc<Committer>,
     pub(super) shared: Arc<Shared>,
     keys: Arc<Keys>,
+    registrations: Arc<registration::Known>,
     readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
@@ -82,15 +84,18 @@ impl Embedded {
         let opener = Opener::new(path, durability, engine, open_kv)?;
         let shared = Arc::new(Shared::default());
         let keys = Arc::new(Keys::default());
-        let loaded = Arc::clone(&keys);
+        let registrations = Arc::new(registration::Known::default());
+        let loaded = (Arc::clone(&keys), Arc::clone(&registrations));
         let on_open = Box::new(move |kv: &dyn Kv| {
             let all = api_key::load(kv).map_err(|error| OpenError::Keys { why: error.to_string() })?;
-            *loaded.write().unwrap_or_else(PoisonError::into_inner) = all;
+            *loaded.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+            let all = registration::load(kv).map_err(|error| OpenError::Registrations { why: error.to_string() })?;
+            *loaded.1.write().unwrap_or_else(PoisonError::into_inner) = all;
             Ok(())
         });
         let committer = Arc::new(Committer::start(opener, Arc::clone(&shared), Arc::clone(&metrics), on_open)?);
         let (path, readers) = (path.to_owned(), Arc::new(Semaphore::new(READERS)));
-        Ok(Self { path, engine, committer, shared, keys, readers, metrics })
+        Ok(Self { path, engine, committer, shared, keys, registrations, readers, metrics })
     }
 
     /// Reads everything and checks that rows and indexes agree. Blocks, for as long as reading everything takes.

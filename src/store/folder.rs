@@ -251,7 +251,11 @@ impl Folder {
             if wanted.saturating_add(RESERVE) > self.room()? {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            copy_sparse(&mut from, &mut to)?;
+            if wanted < file.len() {
+                copy_sparse(&mut from, &mut to)?;
+            } else {
+                io::copy(&mut from, &mut to)?;
+            }
         }
         to.sync_all()
     }

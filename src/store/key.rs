@@ -7,6 +7,7 @@ use super::migration::m0002_identity_and_registry::kind as later;
 use crate::model::file::ContextFile;
 use crate::model::id::{ChittyId, KeyId, SessionId, TaskId};
 use crate::model::key::KeyHash;
+use crate::model::name::ServiceKey;
 use crate::model::task::{Priority, Status, Task};
 use crate::model::time::Time;
 
@@ -178,6 +179,21 @@ pub(super) fn session(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
 /// An API key's record.
 pub(super) fn api_key(owner: &ChittyId, hash: &KeyHash) -> Vec<u8> {
     with(owned(kind::KEY, owner), &hash.0)
+}
+
+/// A registration's record.
+pub(super) fn registration(owner: &ChittyId, name: &ServiceKey) -> Vec<u8> {
+    let mut key = owned(later::REGISTRATION, owner);
+    key.extend_from_slice(name.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// Whose registration is under `key`, and its name; `None` if that is no registration's key.
+pub(super) fn registered(key: &[u8]) -> Option<(&str, &str)> {
+    let (&later::REGISTRATION, rest) = key.split_first()? else { return None };
+    let (owner, name) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
+    Some((owner, name.strip_suffix('\0')?))
 }
 
 /// A request that was done once; `name` is the SHA-256 of what its caller calls it.

@@ -29,6 +29,7 @@ mod format;
 mod kv;
 mod migrate;
 mod model;
+mod registration;
 mod retention;
 mod transfer;
 

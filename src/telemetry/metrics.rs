@@ -3,6 +3,7 @@
 //! Series appear on first use. What a request touches is looked up once for each service ([`ServiceMetrics`]) and then
 //! costs an atomic or two.
 
+mod endpoint;
 mod service;
 mod store;
 mod task;
@@ -16,6 +17,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use endpoint::EndpointUp;
 use service::CODE_CLASSES;
 pub use service::{FailureReason, ServiceMetrics};
 use store::StoreMetrics;
@@ -85,6 +87,7 @@ pub struct Metrics {
     in_flight: [IntGauge; 4],
     parse_errors: IntCounter,
     upstream_failures: IntCounterVec,
+    endpoint_up: IntGaugeVec,
     routes: IntGaugeVec,
     route_conflicts: IntGauge,
     registry_refresh: IntCounterVec,
@@ -149,6 +152,11 @@ impl Metrics {
                 "Attempts at an upstream that failed.",
                 &["service", "reason"],
             )?,
+            endpoint_up: registered.gauges(
+                "chittyconnect_endpoint_up",
+                "1 if an endpoint answered the last question after its health with 2xx, else 0.",
+                &["service", "endpoint"],
+            )?,
             routes: registered.gauges(
                 "chittyconnect_routes",
                 "Services in the table, by the source that names them.",
@@ -203,6 +211,12 @@ impl Metrics {
     #[must_use]
     pub fn service(&self, id: &str) -> ServiceMetrics {
         ServiceMetrics::new(id, &self.requests, &self.request_duration, &self.upstream_duration)
+    }
+
+    /// What the answers of one endpoint of a service count into. The series lives until [`EndpointUp::forget`].
+    #[must_use]
+    pub fn endpoint_up(&self, service: &str, endpoint: &str) -> EndpointUp {
+        EndpointUp { vec: self.endpoint_up.clone(), service: service.into(), endpoint: endpoint.into() }
     }
 
     /// What requests without a service count into.

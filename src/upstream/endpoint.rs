@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 use super::guard::Guard;
 use crate::model::service::EndpointUrl;
 
+/// What is wrong with a name that was not looked up yet.
+const PENDING: &str = "its name is not resolved yet";
+
 /// One endpoint, shared by every service and every table that names it.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -47,7 +50,7 @@ impl Endpoint {
     fn new(url: EndpointUrl, guard: Option<Guard>) -> Self {
         let literal = url.ip().map(|ip| SocketAddr::new(ip, url.port));
         let addresses = match (literal, &guard) {
-            (None, _) => Addresses { problem: Some("its name is not resolved yet".to_owned()), ..Addresses::default() },
+            (None, _) => Addresses { problem: Some(PENDING.to_owned()), ..Addresses::default() },
             (Some(address), Some(guard)) => match guard.check(address.ip()) {
                 Ok(()) => Addresses::new(vec![address], None),
                 Err(refused) => Addresses::new(Vec::new(), Some(refused.to_string())),
@@ -91,6 +94,12 @@ impl Endpoint {
     #[must_use]
     pub fn is_usable(&self) -> bool {
         !self.addresses.load().list.is_empty()
+    }
+
+    /// Whether its name is still to be looked up for the first time.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.addresses.load().problem.as_deref() == Some(PENDING)
     }
 
     /// Why it cannot be dialled, or why its last look-up failed.

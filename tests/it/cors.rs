@@ -218,6 +218,7 @@ fn public_documents_are_open_to_every_origin() {
         "/.well-known/mcp.json",
         "/openapi.json",
         "/mcp/manifest",
+        "/sse/health",
     ] {
         for origin in [Some("https://evil.example"), Some("https://chatgpt.com"), None] {
             let mut ask = Ask::get(CONNECT, target);

@@ -85,6 +85,7 @@ fn the_document_has_every_key_of_the_contract() {
         ("/context_sync/tasks/create", json!(tasks)),
         ("/endpoints/sse", json!(format!("http://{CONNECT}:{}/sse", daemon.port))),
         ("/context_sync/tasks/update", json!(format!("{tasks}/{{task_id}}"))),
+        ("/capabilities/services/health_check", json!(format!("http://{CONNECT}:{}/api/services/status", daemon.port))),
         // not built yet: null, and counts are 0
         ("/capabilities/mcp/tools_count", json!(0)),
         ("/context_sync/files/presign", Value::Null),

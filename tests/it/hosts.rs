@@ -74,7 +74,7 @@ fn each_kind_of_host_is_answered_by_its_own() {
 }
 
 #[test]
-fn hosts_of_capabilities_that_are_not_there_answer_404() {
+fn hosts_that_are_kept_free_and_those_of_registration_answer_404_for_all_else() {
     let upstream = Upstream::start();
     let daemon = Daemon::builder()
         .set("gateway", "{register: [register.example]}")

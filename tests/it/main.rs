@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise shall end")]
 #![allow(clippy::float_cmp, reason = "metrics are read as floats and count in whole numbers")]
 
+mod admin_api;
 mod callers;
 mod command;
 mod context_files;
 mod context_sync;
 mod cors;
 mod discovery;
+mod embedded_registry;
 mod events;
 mod events_end;
 mod events_load;
@@ -27,9 +29,11 @@ mod outside;
 mod prefixes;
 mod problems;
 mod rate_limit;
+mod registry_api;
 mod registry_file;
 mod registry_http;
 mod reload;
+mod service_status;
 mod store_crash;
 mod store_damage;
 mod store_disk;

@@ -92,6 +92,13 @@ impl Upstream {
         self.requests().iter().map(|r| r["target"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// The targets of everything that asked after its health; those are among no requests.
+    pub(crate) fn probes(&self) -> Vec<String> {
+        let probes = self.ask("GET", "/probes", b"").json();
+        let target = |probe: &Value| probe["target"].as_str().unwrap_or_default().to_owned();
+        probes.as_array().map(|list| list.iter().map(target).collect()).unwrap_or_default()
+    }
+
     /// How many connections have carried a request.
     pub(crate) fn connections(&self) -> u64 {
         self.ask("GET", "/connections", b"").json().as_u64().unwrap()

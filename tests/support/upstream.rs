@@ -18,7 +18,9 @@
 //! | `/ws` | a WebSocket echo |
 //! | anything else | the echo: what arrived, as JSON |
 //!
-//! On the control port: `GET /requests`, `GET /connections`, `GET /gate/ID`, `POST /gate/ID/push|end|close|reset`.
+//! What asks after its health is answered like everything else, but kept apart: it is no request of a client.
+//!
+//! On the control port: `GET /requests`, `GET /probes`, `GET /connections`, `GET /gate/ID`, `POST /gate/ID/push|end|close|reset`.
 
 #![allow(clippy::unwrap_used, reason = "a test program: a surprise shall end it")]
 
@@ -58,6 +60,7 @@ struct Gate {
 #[derive(Default)]
 struct State {
     requests: Mutex<Vec<Value>>,
+    probes: Mutex<Vec<Value>>,
     connections: AtomicU64,
     gates: Mutex<HashMap<String, Gate>>,
     changed: Condvar,
@@ -92,6 +95,7 @@ fn control(state: &State, connection: &mut Connection, request: &Request) -> io:
     connection.body(request, |piece| body.extend_from_slice(piece))?;
     let parts: Vec<&str> = request.path().trim_start_matches('/').split('/').collect();
     let answer = match parts[..] {
+        ["probes"] => Value::from(state.probes.lock().unwrap().clone()),
         ["requests"] => Value::from(state.requests.lock().unwrap().clone()),
         ["connections"] => json!(state.connections.load(Ordering::Relaxed)),
         ["gate", gate] => state.at(gate, |g| {
@@ -115,11 +119,12 @@ fn control(state: &State, connection: &mut Connection, request: &Request) -> io:
 
 fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Result<Next> {
     let mut seen = connection.seen(request);
-    let on_connection = state.requests.lock().unwrap().iter().filter(|r| r["connection"] == seen["connection"]).count();
-    if on_connection == 0 {
-        state.connections.fetch_add(1, Ordering::Relaxed);
+    let is_probe = request.header("user-agent").is_some_and(|agent| agent.ends_with("(health check)"));
+    if is_probe {
+        state.probes.lock().unwrap().push(seen.clone());
+    } else {
+        note(state, &seen);
     }
-    state.requests.lock().unwrap().push(seen.clone());
 
     let path = request.path();
     let rest = path.strip_prefix("/api/").or_else(|| path.strip_prefix("/mcp/")).or_else(|| path.strip_prefix('/'));
@@ -149,6 +154,15 @@ fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Re
     }
     read_body(state, connection, request, parts.get(1).filter(|_| parts[0] == "upload"), &mut seen)?;
     respond(state, connection, request, &parts, &seen)
+}
+
+/// Keeps a request, and counts its connection if it is the first on it.
+fn note(state: &State, seen: &Value) {
+    let mut requests = state.requests.lock().unwrap();
+    if !requests.iter().any(|r| r["connection"] == seen["connection"]) {
+        state.connections.fetch_add(1, Ordering::Relaxed);
+    }
+    requests.push(seen.clone());
 }
 
 /// Reads the body, adds its length and SHA-256 to `seen`, and lets `gate` count.

@@ -85,11 +85,11 @@ struct Open {
     sent: Instant,
     checked: Instant,
     timer: Pin<Box<Sleep>>,
-    next: Begin,
+    next: Part,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begin {
+enum Part {
     Greeting,
     Events,
     Nothing,
@@ -100,7 +100,7 @@ impl Stream {
     pub(super) fn into_messages(self) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Send {
         let now = Instant::now();
         let timer = Box::pin(sleep_until(now + self.tick()));
-        let open = Open { stream: self, began: now, sent: now, checked: now, timer, next: Begin::Greeting };
+        let open = Open { stream: self, began: now, sent: now, checked: now, timer, next: Part::Greeting };
         stream::unfold(open, |mut open| async move {
             let message = open.message().await?;
             open.sent = Instant::now();
@@ -117,12 +117,12 @@ impl Open {
     /// The next message; `None` = it was the last.
     async fn message(&mut self) -> Option<Bytes> {
         match self.next {
-            Begin::Greeting => {
-                self.next = Begin::Events;
+            Part::Greeting => {
+                self.next = Part::Events;
                 return Some(self.greeting());
             }
-            Begin::Nothing => return None,
-            Begin::Events => {}
+            Part::Nothing => return None,
+            Part::Events => {}
         }
         loop {
             // The clock first, for events may never pause.
@@ -153,7 +153,7 @@ impl Open {
                     End::Store
                 }
             };
-            self.next = Begin::Nothing;
+            self.next = Part::Nothing;
             return Some(self.closing(&end));
         }
     }

@@ -14,6 +14,8 @@ use crate::yaml::{FromYaml, Scalar, Section, Value};
 /// Shortest and longest time limit. Below 1 ms nothing answers; a day is longer than any one request should take, and
 /// `null` says "no limit".
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+/// Times of health checks: from 10 ms, for tests, to a day.
+const HEALTH_TIME: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
 /// Body limits: from one byte, as nothing would mean that no body is accepted at all, to more than any store holds.
 const BODY: RangeInclusive<ByteSize> = ByteSize(1)..=ByteSize::tib(1024);
 
@@ -33,6 +35,8 @@ pub(super) fn read(entry: &Section<'_>) -> Declaration {
         url: entry.optional("url"),
         host_header: entry.optional::<HostHeader>("host_header").map(|host| host.0),
         health_path: health.optional::<UrlPath>("path").map(|path| path.0),
+        health_interval: health.within("interval", &HEALTH_TIME),
+        health_timeout: health.within("timeout", &HEALTH_TIME),
         timeouts: read_timeouts(&entry.section("timeouts")),
         body_bytes: limits.within("body_bytes", &BODY).map(|size| size.as_u64()),
         forward_credentials: entry.optional("forward_credentials"),

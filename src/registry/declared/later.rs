@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use crate::model::name::Hostname;
 use crate::yaml::{FromYaml, Scalar, Section, Value};
 
-/// Times of health checks and ejections: from 10 ms to a day.
+/// Times of ejections: from 10 ms to a day.
 const TIME: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
 /// A share of a whole.
 const SHARE: RangeInclusive<f64> = 0.0..=1.0;
@@ -28,13 +28,10 @@ pub(super) fn read_limits(section: &Section<'_>) {
     section.later("in_flight", 4, |value| value.check_within(&IN_FLIGHT));
 }
 
-/// What `health` holds beside the path.
+/// What of `health` decides over routing.
 pub(super) fn read_health(section: &Section<'_>) {
-    for key in ["interval", "timeout"] {
-        section.later(key, 2, |value| value.check_within(&TIME));
-    }
     for key in ["healthy", "unhealthy"] {
-        section.later(key, 2, |value| value.check_within(&COUNT));
+        section.later(key, 4, |value| value.check_within(&COUNT));
     }
 }
 

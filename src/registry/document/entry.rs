@@ -7,7 +7,7 @@ use url::Url;
 
 use super::field::{Entry, first_label, kind, shown, slugify};
 use super::health::{self, Place};
-use super::{Context, base};
+use super::{Context, Unusable, base};
 use crate::model::name::{Hostname, ServiceKey};
 use crate::model::service::{Declaration, EndpointUrl, Rejected};
 use crate::upstream::guard::{Guard, Refused};
@@ -28,16 +28,20 @@ pub(super) enum Verdict {
 }
 
 /// A [`Rejected`] that does not know its place yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Flaw {
     id: Option<String>,
     base_url: Option<String>,
+    /// The member that is at fault.
+    field: &'static str,
     reason: String,
+    /// Whether it is its address that is refused.
+    guarded: bool,
 }
 
 impl Flaw {
-    fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), ..Self::default() }
+    fn because(field: &'static str, reason: impl Into<String>) -> Self {
+        Self { id: None, base_url: None, field, reason: reason.into(), guarded: false }
     }
 
     pub(super) fn at(self, index: usize) -> Rejected {
@@ -45,11 +49,17 @@ impl Flaw {
     }
 }
 
+impl From<Flaw> for Unusable {
+    fn from(flaw: Flaw) -> Self {
+        Self { field: flaw.field, reason: flaw.reason, guarded: flaw.guarded }
+    }
+}
+
 /// Reads one entry. `wrapped`: it is one of the MCP registry's (E10).
 pub(super) fn read(value: &Value, wrapped: bool, context: &Context, guard: Option<&Guard>) -> Verdict {
     let Some(outer) = Entry::of(value) else {
         let text = value.as_str().map(|text| format!(" ({})", shown(text))).unwrap_or_default();
-        return Verdict::Rejected(Flaw::because(format!("{}{text}, not an object", kind(value))));
+        return Verdict::Rejected(Flaw::because("the entry", format!("{}{text}, not an object", kind(value))));
     };
     let official = outer.object("_meta").and_then(|meta| meta.object(OFFICIAL));
     if wrapped && official.and_then(|notes| notes.value("isLatest")) == Some(&Value::Bool(false)) {
@@ -101,7 +111,7 @@ fn declaration(entry: Entry<'_>, wrapped: bool, context: &Context, guard: Option
         Ok(base) => declaration.endpoints = Some(vec![base]),
         Err(why) => declaration.no_endpoint_because = Some(why),
     }
-    admit(&declaration, context, guard).map_err(|reason| flaw_of(&declaration, reason))?;
+    admit(&declaration, context, guard).map_err(|flaw| flaw_of(&declaration, flaw))?;
     Ok(declaration)
 }
 
@@ -117,7 +127,7 @@ pub fn admitted(
     for (index, declaration) in list.into_iter().enumerate() {
         match admit(&declaration, context, guard) {
             Ok(()) => usable.push(declaration),
-            Err(reason) => rejected.push(flaw_of(&declaration, reason).at(index)),
+            Err(flaw) => rejected.push(flaw_of(&declaration, flaw).at(index)),
         }
     }
     (usable, rejected)
@@ -125,24 +135,25 @@ pub fn admitted(
 
 /// Whether a declaration may be used here: its id is no reserved word, no endpoint is this gateway, and none is an
 /// address that `guard` refuses. The error is the reason, for the operator.
-fn admit(declaration: &Declaration, context: &Context, guard: Option<&Guard>) -> Result<(), String> {
-    let Some(id) = &declaration.id else { return Err("it has no id".to_owned()) };
+fn admit(declaration: &Declaration, context: &Context, guard: Option<&Guard>) -> Result<(), Flaw> {
+    let Some(id) = &declaration.id else { return Err(Flaw::because("name", "it has no id")) };
     if id.is_reserved() {
-        return Err(format!("its id `{id}` is a word that the gateway keeps for itself"));
+        return Err(Flaw::because("name", format!("its id `{id}` is a word that the gateway keeps for itself")));
     }
     for endpoint in declaration.endpoints.iter().flatten() {
         if context.is_gateway(&endpoint.host) {
-            return Err("its base URL is this gateway".to_owned());
+            return Err(Flaw::because("url", "its base URL is this gateway"));
         }
-        check(endpoint, guard).map_err(|refused| refused.to_string())?;
+        check(endpoint, guard)
+            .map_err(|refused| Flaw { guarded: true, ..Flaw::because("url", refused.to_string()) })?;
     }
     Ok(())
 }
 
-/// A declaration as [`Rejected`], but for its place.
-fn flaw_of(declaration: &Declaration, reason: String) -> Flaw {
+/// What is wrong with a declaration, with what it is called.
+fn flaw_of(declaration: &Declaration, flaw: Flaw) -> Flaw {
     let base = declaration.endpoints.as_ref().and_then(|endpoints| endpoints.first());
-    Flaw { id: declaration.id.as_ref().map(ToString::to_string), base_url: base.map(ToString::to_string), reason }
+    Flaw { id: declaration.id.as_ref().map(ToString::to_string), base_url: base.map(ToString::to_string), ..flaw }
 }
 
 /// The guard's verdict on an address that is written out; `localhost` is one (RFC 6761 §6.3). Names are checked when
@@ -163,7 +174,7 @@ fn routable(entry: Entry<'_>) -> Result<(), Flaw> {
     }
     let article = if subtype.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     let subtype = shown(&subtype).trim_matches('`').to_owned();
-    Err(Flaw::because(format!("{article} {subtype} is not routable")))
+    Err(Flaw::because("subtype", format!("{article} {subtype} is not routable")))
 }
 
 /// The id: the name if it is a label (of an MCP registry's entry what follows the last `/`), else the registry's own id
@@ -177,12 +188,12 @@ fn slug(entry: Entry<'_>, wrapped: bool) -> Result<ServiceKey, Flaw> {
             _ => name,
         })
         .or(id)
-        .ok_or_else(|| Flaw::because("it has neither a name nor an id"))?;
+        .ok_or_else(|| Flaw::because("name", "it has neither a name nor an id"))?;
     ServiceKey::parse(name)
         .ok()
         .or_else(|| id.and_then(|id| ServiceKey::parse(id).ok()))
         .or_else(|| slugify(name))
-        .ok_or_else(|| Flaw::because(format!("no id can be made of {}", shown(name))))
+        .ok_or_else(|| Flaw::because("name", format!("no id can be made of {}", shown(name))))
 }
 
 /// A name for people, where there is one beside the slug.

@@ -168,3 +168,25 @@ fn rejected_entries_are_kept_by_source() {
     assert_eq!(merged.rejected.len(), 1);
     assert_eq!((&*merged.rejected[0].0, merged.rejected[0].1[0].index), ("http:one", 3));
 }
+
+#[test]
+fn what_registers_itself_is_listed_only_where_no_other_source_names_it() {
+    let own =
+        json!([{"id": "a", "description": "mine", "subdomain": "b", "endpoints": ["https://x.example"]}, {"id": "d"}]);
+    let others = listing("http:one", &json!([{"id": "c"}]));
+    for (statics, listings) in [
+        (json!([{"id": "a", "endpoints": ["http://10.0.0.1:1"]}]), vec![listing("embedded", &own), others.clone()]),
+        (json!([]), vec![listing("embedded", &own), others.clone(), listing("file:two", &json!([{"id": "a"}]))]),
+    ] {
+        let merged = merge(&declarations(&statics), &listings, Vec::new());
+        let service = merged.services.iter().find(|service| service.id.as_str() == "a").unwrap();
+        assert_ne!(&*service.source, "embedded");
+        assert_eq!((&service.declared.description, service.subdomain.as_str()), (&None, "a"));
+        assert!(service.provenance.values().all(|source| &**source != "embedded"), "{:?}", service.provenance);
+        let [(source, rejected)] = &merged.rejected[..] else { panic!("{:?}", merged.rejected) };
+        assert_eq!((&**source, rejected[0].index, rejected[0].id.as_deref()), ("embedded", 0, Some("a")));
+        assert!(ids(&merged).contains(&"d"));
+    }
+    let alone = merge(&[], &[listing("embedded", &own)], Vec::new());
+    assert_eq!((ids(&alone), alone.rejected.len()), (vec!["a", "d"], 0));
+}

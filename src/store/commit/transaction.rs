@@ -184,6 +184,17 @@ impl<'a> Transaction<'a> {
         Ok(keys)
     }
 
+    /// The keys that begin with `prefix` and that the group so far, or this change, writes (true) or removes (false). The
+    /// later of two for one key comes later.
+    pub(in crate::store) fn pending<'p>(&'p self, prefix: &'p [u8]) -> impl Iterator<Item = (&'p [u8], bool)> {
+        let within = move |changes: &'p Changes| {
+            let range: Range<'_> = (Bound::Included(prefix), Bound::Unbounded);
+            let found = changes.batch.range::<[u8], _>(range).take_while(move |(key, _)| key.starts_with(prefix));
+            found.map(|(key, entry)| (key.as_slice(), entry.is_some()))
+        };
+        within(self.group).chain(within(&self.own))
+    }
+
     /// Puts a record under a meta key, in place of the one that is there; those are not counted.
     pub(in crate::store) fn set_meta<T: Serialize>(&mut self, key: &[u8], record: &T) -> Result<(), StoreError> {
         let value = encode(record).map_err(unreadable)?;

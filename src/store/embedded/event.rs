@@ -23,8 +23,8 @@ const ATTEMPTS: usize = 100;
 
 impl Embedded {
     /// Has every event handed to `sink` from now on, once it is durable. For the first caller; later ones ask in vain.
-    pub fn hand_events_to(&self, sink: Arc<dyn EventSink>) {
-        if self.shared.sink.set(Arc::clone(&sink)).is_ok() {
+    pub fn hand_events_to(&self, sink: &Arc<dyn EventSink>) {
+        if self.shared.sink.set(Arc::clone(sink)).is_ok() {
             sink.reread(self.shared.last_event.load(Ordering::Acquire));
         }
     }

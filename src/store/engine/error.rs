@@ -133,6 +133,12 @@ pub enum OpenError {
         /// What is wrong.
         why: String,
     },
+    /// The registrations of services cannot be read.
+    #[error("the store is damaged: its registrations of services cannot be read: {why}")]
+    Registrations {
+        /// What is wrong.
+        why: String,
+    },
     /// A thread cannot be started.
     #[error("the store's thread cannot be started")]
     Thread(#[source] io::Error),

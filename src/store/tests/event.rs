@@ -125,7 +125,7 @@ async fn every_event_is_handed_over_once_it_is_durable_and_before_its_change_is_
     let store = open(engine, folder.path());
     store.create_task(new_task("alice", "before anybody listened"), None).await.unwrap();
     let heard = Arc::new(Heard::default());
-    store.hand_events_to(Arc::clone(&heard) as Arc<dyn EventSink>);
+    store.hand_events_to(&(Arc::clone(&heard) as Arc<dyn EventSink>));
     assert_eq!(heard.all(), [(1, None)]);
     let id = store.create_task(new_task("alice", "t"), None).await.unwrap().task_id;
     let to = |status| TaskPatch { status: Some(status), ..TaskPatch::default() };

@@ -1,15 +1,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{all_of, chitty, metrics, new_task, open, try_open};
+use super::{all_of, chitty, metrics, new_task, open, session, try_open};
+use crate::model::event::Event;
 use crate::store::embedded::{Embedded, OpenError, opens};
 use crate::store::folder::Folder;
 use crate::store::kv::{Batch, Direction, Kv, KvError, Range, Visit};
-use crate::store::{Durability, Engine, Store, StoreError, TaskStore};
+use crate::store::{Durability, Engine, EventSink, EventStore, Store, StoreError, TaskStore};
 
 /// An engine on a disk that fails while told to.
 struct Failing {
@@ -92,6 +93,46 @@ async fn a_disk_that_fails_is_answered_as_not_done_and_mended_without_a_restart(
     store.close().await;
     drop(store);
     assert_eq!(open(engine, folder.path()).verify().unwrap().findings, [""; 0]);
+}
+
+/// Takes what it is handed.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl EventSink for Heard {
+    fn publish(&self, number: u64, event: Event) {
+        self.0.lock().unwrap().push(format!("{number} {}", event.name));
+    }
+
+    fn reread(&self, through: u64) {
+        self.0.lock().unwrap().push(format!("reread {through}"));
+    }
+}
+
+async fn events_that_may_have_become_durable_unseen_are_to_be_read_from_the_log(engine: Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let failing = Arc::new(AtomicBool::new(false));
+    let store = open_failing(engine, folder.path(), &failing);
+    let heard = Arc::new(Heard::default());
+    store.hand_events_to(&(Arc::clone(&heard) as Arc<dyn EventSink>));
+    store.create_task(new_task("alice", "first"), None).await.unwrap();
+    failing.store(true, Ordering::SeqCst);
+    assert!(store.create_task(new_task("alice", "unknown"), None).await.is_err());
+    assert_eq!(store.last_event().await.unwrap(), 1, "nobody is told of an event that may yet be another");
+    assert_eq!(*heard.0.lock().unwrap(), ["reread 0", "1 task.created"]);
+    failing.store(false, Ordering::SeqCst);
+    let mended = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        while store.trouble().is_some() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), mended).await.unwrap();
+    // Here the disk had it all the same.
+    assert_eq!(*heard.0.lock().unwrap(), ["reread 0", "1 task.created", "reread 2"]);
+    let page = store.events_after(&chitty("alice"), &session("s"), 1, 10).await.unwrap();
+    assert_eq!(page.events.iter().map(|event| event.number).collect::<Vec<_>>(), [2]);
+    store.close().await;
 }
 
 async fn a_store_is_open_once(engine: Engine) {
@@ -322,6 +363,7 @@ async fn what_is_missing_or_of_another_kind_is_refused(engine: Engine) {
 
 on_each_engine! {
     a_disk_that_fails_is_answered_as_not_done_and_mended_without_a_restart,
+    events_that_may_have_become_durable_unseen_are_to_be_read_from_the_log,
     a_store_is_open_once,
     an_unclean_store_that_is_whole_is_opened_and_leaves_no_copy,
     a_damaged_store_is_refused_and_stays_as_it_was_found,
