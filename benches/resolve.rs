@@ -52,6 +52,7 @@ fn services(count: usize) -> Vec<Service> {
         allowed_networks: Arc::from([]),
         timeouts: Timeouts::default(),
         body_bytes: None,
+        auth: chittyconnect::model::service::ServiceAuth::None,
         forward_credentials: true,
         enabled: true,
         source: Arc::from("services"),

@@ -20,6 +20,7 @@ mod rate;
 mod registration;
 pub mod registry;
 mod service;
+mod session;
 mod task;
 mod whoami;
 
@@ -27,13 +28,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use http::HeaderName;
 use jiff::Timestamp;
 use tower::Layer;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::authenticator::Authenticator;
 use crate::auth::rate::RateLimits;
 use crate::event::{self as hub, Hub};
 use crate::registry::Registry;
@@ -92,8 +93,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Durable data.
     pub store: Arc<dyn Store>,
-    /// The header that holds a caller's key.
-    pub auth_header: HeaderName,
+    /// Who is calling.
+    pub auth: Arc<Authenticator>,
     /// How often callers may ask.
     pub rate_limits: RateLimits,
     /// `events`.
@@ -118,7 +119,7 @@ pub struct ApiState {
     degraded: Degraded,
     metrics: Arc<Metrics>,
     store: Arc<dyn Store>,
-    auth_header: HeaderName,
+    auth: Arc<Authenticator>,
     rate_limits: Arc<RateLimits>,
     events: Events,
     listing: Arc<registry::Listing>,
@@ -141,7 +142,7 @@ impl ApiState {
         let described = described();
         Self {
             access: Arc::new(Access::of(&described)),
-            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, &parts.auth_header)),
+            documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, parts.auth.header())),
             pages: Arc::new(Pages::new()),
             events: Events::new(parts.hub, parts.events, &parts.metrics),
             discovery: parts.discovery,
@@ -154,7 +155,7 @@ impl ApiState {
             routes: parts.routes,
             health: parts.health,
             store: parts.store,
-            auth_header: parts.auth_header,
+            auth: parts.auth,
             rate_limits: Arc::new(parts.rate_limits),
         }
     }
@@ -200,6 +201,10 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(registration::unregister))
         .routes(routes!(admin::remote::routes))
         .routes(routes!(admin::remote::refresh_discovery))
+        .routes(routes!(session::list, session::create))
+        .routes(routes!(session::sync))
+        .routes(routes!(session::get, session::update))
+        .routes(routes!(session::context, session::put_context))
 }
 
 fn described() -> utoipa::openapi::OpenApi {

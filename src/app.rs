@@ -23,6 +23,7 @@ use pingora::services::listening::Service;
 
 use crate::api::admin::ReportRoutes;
 use crate::api::{self, ApiState, Degraded};
+use crate::auth::authenticator::{Authenticator, SetUpError};
 use crate::auth::rate::RateLimits;
 use crate::config::Config;
 use crate::daemon::signal::{Signals, StopWatch};
@@ -63,6 +64,8 @@ pub enum StartError {
     Folder(#[from] instance::FolderError),
     #[error(transparent)]
     Store(#[from] OpenError),
+    #[error(transparent)]
+    Auth(#[from] SetUpError),
     #[error("log.access: {to:?} cannot be opened")]
     AccessLog { to: AccessLog, source: io::Error },
     #[error("admin.socket: `{path}` cannot be used")]
@@ -132,8 +135,8 @@ impl Shared {
     }
 
     /// What is not as it should be, a line each.
-    fn degraded(&self, store: &Arc<dyn Store>) -> Degraded {
-        let (registry, store) = (Arc::clone(&self.registry), Arc::clone(store));
+    fn degraded(&self, store: &Arc<dyn Store>, auth: &Arc<Authenticator>) -> Degraded {
+        let (registry, store, auth) = (Arc::clone(&self.registry), Arc::clone(store), Arc::clone(auth));
         Arc::new(move || {
             let store = store.trouble().map(|trouble| format!("store: {trouble}"));
             let sources = registry.status().into_iter().filter(|source| source.failing || source.stale);
@@ -145,7 +148,7 @@ impl Shared {
                 };
                 format!("source {} {how}", source.name)
             });
-            store.into_iter().chain(sources).collect()
+            store.into_iter().chain(auth.trouble()).chain(sources).collect()
         })
     }
 }
@@ -167,6 +170,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let hub = Arc::new(Hub::new(config.event.queue));
     embedded.hand_events_to(&(Arc::clone(&hub) as Arc<dyn EventSink>));
     let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
+    let auth = Arc::new(Authenticator::new(&config.auth, Arc::clone(&store))?);
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
     background.spawn(embedded.retain(config.store.retention));
@@ -181,16 +185,20 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     background.spawn(health.clone().run());
     background.block_on(background::first_names(&shared.resolver));
     background.spawn(shared.resolver.clone().run());
-    let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store))?;
+    background.spawn({
+        let auth = Arc::clone(&auth);
+        async move { auth.run().await }
+    });
+    let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store, &auth))?;
 
     let api = ApiState::new(api::Parts {
         discovery: Arc::clone(&shared.publisher.documents),
         landing_page: config.api.landing_page.clone(),
         gateway: Arc::clone(&shared.publisher.config),
-        degraded: shared.degraded(&store),
+        degraded: shared.degraded(&store, &auth),
         metrics: Arc::clone(&shared.metrics),
         store: Arc::clone(&store),
-        auth_header: config.proxy.auth_header.clone(),
+        auth: Arc::clone(&auth),
         rate_limits: RateLimits::new(&config.rate_limit),
         events: config.event.clone(),
         hub: Arc::clone(&hub),
@@ -203,6 +211,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         config: config.proxy.clone(),
         routes: shared.publisher.routes.clone(),
         router: api::router(api),
+        auth: Arc::clone(&auth),
         metrics: Arc::clone(&shared.metrics),
         access_log: shared.access_log.clone(),
         via,

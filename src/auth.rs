@@ -1,14 +1,32 @@
 //! Who is calling: what a presented credential says of it.
 //!
-//! Knows keys and what they open; knows nothing of requests beyond their header, and of answers nothing.
+//! Knows keys, tokens and what they open; knows nothing of requests beyond their header, and of answers nothing.
 
+pub mod authenticator;
+pub mod cf_access;
+pub mod jwt;
 pub mod key;
 pub mod rate;
+
+use http::HeaderName;
 
 use crate::model::id::{ChittyId, KeyId, SessionId};
 use crate::model::key::{Key, Scope};
 use crate::model::time::Time;
 use crate::store::StoreError;
+use cf_access::CfAccessConfig;
+use jwt::{JwtConfig, TokenError};
+
+/// The `auth` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The header that holds a caller's key; it never goes upstream.
+    pub header: HeaderName,
+    /// Whose tokens are accepted beside keys.
+    pub jwt: Option<JwtConfig>,
+    /// The pair of Cloudflare Access that one operation takes.
+    pub cf_access: Option<CfAccessConfig>,
+}
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +129,21 @@ pub enum AuthError {
     /// The key was for a time, and that is over.
     #[error("this API key expired at {0}")]
     Expired(Time),
+    /// A token of the issuer that lets nobody in.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// No token was presented to a service that asks for one.
+    #[error("no token was presented; send one as `Authorization: Bearer <token>`")]
+    MissingToken,
+    /// Something else was presented to a service that asks for a token.
+    #[error("this service asks for a token of its issuer, and what was presented is none")]
+    NotAToken,
+    /// A service asks for tokens, and there is no issuer.
+    #[error("this service asks for a token, and this gateway knows no issuer of any")]
+    NoIssuer,
+    /// Whether the token is good cannot be told without the issuer's keys.
+    #[error("tokens cannot be checked at the moment: their issuer gives no keys")]
+    IssuerUnavailable,
     /// The keys cannot be looked at.
     #[error("API keys cannot be checked at the moment")]
     Unavailable(#[source] StoreError),

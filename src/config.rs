@@ -6,6 +6,7 @@
 //! ignoring them would weaken protection.
 
 mod admission;
+mod auth;
 mod discovery;
 mod error;
 mod events;
@@ -56,6 +57,8 @@ pub struct Config {
     pub upstream: upstream::Config,
     /// The sources of services, and the static services.
     pub registry: registry::Config,
+    /// What lets callers in.
+    pub auth: crate::auth::Config,
     /// Limits, trusted proxies, cross-origin answers.
     pub proxy: proxy::Config,
     /// What the discovery document says beside the services.
@@ -120,10 +123,12 @@ impl Config {
         store.retention = retention::read(&events);
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
+        let auth_section = root.section("auth");
         let config = Self {
             daemon: process::read(&server, &root.section("admin"), &store, &listeners, surroundings),
             upstream: process::read_upstream(&server),
-            registry: sources::read(&root, &store, &gateway),
+            registry: sources::read(&root, &store, &gateway, auth_section.value("jwt").is_some()),
+            auth: auth::read(&auth_section),
             proxy: admission::read(&root, &gateway.route.domain),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
             rate_limit: rate_limit::read(&root),
@@ -135,7 +140,7 @@ impl Config {
             warnings: Vec::new(),
         };
         later::read(&root);
-        drop((server, events, root));
+        drop((server, events, auth_section, root));
         match document.into_findings() {
             (mistakes, warnings) if mistakes.is_empty() => Ok(Self { warnings, ..config }),
             (mistakes, _) => Err(ConfigError::Mistakes(mistakes)),

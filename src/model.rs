@@ -10,6 +10,7 @@ pub mod name;
 pub mod registration;
 pub mod request;
 pub mod service;
+pub mod session;
 pub mod sync;
 pub mod task;
 pub mod time;

@@ -8,6 +8,7 @@ mod access;
 mod context;
 mod rate;
 mod registration;
+mod session;
 mod task;
 
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::auth::rate::Exceeded;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
+pub use session::SessionRefusal;
 pub use task::TaskRefusal;
 
 /// How long a client should wait for a table that is being loaded, in seconds.

@@ -23,13 +23,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use axum::Router;
 use bytes::Bytes;
-use http::{HeaderName, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use crate::auth::authenticator::Authenticator;
+use crate::model::service::ServiceAuth;
 use crate::problem::Problem;
 use crate::route::Routes;
 use crate::telemetry::access_log::AccessLogger;
@@ -41,15 +43,13 @@ use failure::{Waited, failed, no_candidate, reason_of};
 use header::{Arrival, ForwardPolicy, Via};
 use in_flight::InFlight;
 
-/// `limits`, `trusted_proxies`, `auth.header` and `cors`.
+/// `limits`, `trusted_proxies` and `cors`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Admission limits.
     pub limits: Limits,
     /// Whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// The header that holds a key of ours; never goes upstream.
-    pub auth_header: HeaderName,
     /// Cross-origin answers.
     pub cors: Cors,
 }
@@ -86,6 +86,8 @@ pub struct Parts {
     pub routes: Routes,
     /// The local endpoints.
     pub router: Router,
+    /// Who is let through to services that ask for it.
+    pub auth: Arc<Authenticator>,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
     /// Where it writes a line for each request.
@@ -106,7 +108,7 @@ impl Gateway {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { cors: CorsPolicy::new(&parts.config.cors, &parts.config.auth_header), parts }
+        Self { cors: CorsPolicy::new(&parts.config.cors, parts.auth.header()), parts }
     }
 }
 
@@ -153,6 +155,11 @@ impl ProxyHttp for Gateway {
             ticket.recount(self.parts.metrics.in_flight(context.kind));
         }
         limit::check_announced_body(session, self.body_limit(context)).map_err(failed)?;
+        let asked = context.upstream.as_ref().map_or(ServiceAuth::None, |upstream| upstream.service().auth);
+        if asked != ServiceAuth::None {
+            // Boxed, for the same reason as below: most services ask for nothing.
+            Box::pin(self.authorize(asked, &session.req_header().headers, context)).await.map_err(failed)?;
+        }
         let Some(path) = local else { return Ok(false) };
         // Boxed, so that the many requests that are proxied do not carry room for it.
         Box::pin(self.answer(session, context, &path)).await.map_err(failure::Failure::into_error)?;
@@ -203,7 +210,8 @@ impl ProxyHttp for Gateway {
         };
         let service = upstream.service();
         let policy = ForwardPolicy {
-            auth_header: &self.parts.config.auth_header,
+            auth_header: self.parts.auth.header(),
+            authorization_is_ours: context.authorization_is_ours,
             forward_credentials: service.forward_credentials,
             host: selected.host,
             via: &self.parts.via,

@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod migration;
 mod record;
 mod registration;
+mod session;
 mod task;
 pub mod transfer;
 pub mod upkeep;
@@ -33,11 +34,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::id::KeyId;
+use crate::model::session::SessionFull;
 use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
 pub use context::ContextStore;
 pub use event::{EventPage, EventSink, EventStore, StoredEvent};
 pub use registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
+pub use session::{SessionEnded, SessionPage, SessionStarted, SessionStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 pub use upkeep::Upkeep;
 
@@ -146,6 +149,15 @@ pub enum StoreError {
     /// There are as many registrations as there may be.
     #[error("there are {0} registrations, as many as there may be")]
     TooManyRegistrations(usize),
+    /// No session of this chitty id has this id, or its time is up.
+    #[error("no such session")]
+    NoSuchSession,
+    /// There is a session with this id and other metadata.
+    #[error("there is a session with this id and other metadata")]
+    SessionExists,
+    /// The session cannot hold more.
+    #[error(transparent)]
+    SessionFull(#[from] SessionFull),
     /// The store cannot be used at the moment: see the log. Whether a change was made is not known.
     #[error("the store cannot be used: {0}")]
     Unavailable(Arc<str>),
@@ -164,7 +176,7 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + KeyStore + ContextStore + EventStore + RegistrationStore + Upkeep {
+pub trait Store: TaskStore + SessionStore + KeyStore + ContextStore + EventStore + RegistrationStore + Upkeep {
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

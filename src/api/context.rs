@@ -16,13 +16,14 @@ mod query;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use super::extract::{Caller, whole};
 use super::{ApiState, pages};
 use crate::auth::Principal;
+use crate::auth::cf_access::Trusted;
 use crate::problem::Problem;
 use answer::{FileList, FilesReported, FilesSet, SessionTakenIn, SyncEventList};
 use body::{ReportSync, SetActiveFiles, SyncSession};
@@ -126,13 +127,14 @@ pub(super) async fn report_v1(state: State<ApiState>, caller: Caller, request: R
     )
 )]
 pub(super) async fn sync(State(state): State<ApiState>, Caller(caller): Caller, request: Request) -> Answer {
-    let (_, body) = read(request).await?;
+    let (_, body) = read(request).await.map_err(body::as_sync)?;
     take_in(&state, &body, Some(&caller)).await
 }
 
-/// The same as `/api/context/sync`.
+/// The same as `/api/context/sync`; without a key also for a service with the pair of `auth.cf_access`, which then says in
+/// `chitty_id` whose session it is.
 #[utoipa::path(post, path = "/api/v1/context/sync", operation_id = "sync_session_v1", tag = "context",
-    security(("apiKey" = ["context:write"])),
+    security(("apiKey" = ["context:write"]), ("cfAccess" = [])),
     request_body = SyncSession,
     responses(
         (status = 200, body = SessionTakenIn),
@@ -144,28 +146,24 @@ pub(super) async fn sync(State(state): State<ApiState>, Caller(caller): Caller, 
 )]
 pub(super) async fn sync_v1(
     State(state): State<ApiState>,
-    caller: Result<Caller, Problem>,
+    caller: Option<Extension<Principal>>,
+    trusted: Option<Extension<Trusted>>,
     request: Request,
 ) -> Answer {
-    let caller = sender(caller)?;
-    let (_, body) = read(request).await?;
-    take_in(&state, &body, caller.as_ref()).await
+    let (_, body) = read(request).await.map_err(body::as_sync)?;
+    match (caller, trusted) {
+        (Some(Extension(caller)), _) => take_in(&state, &body, Some(&caller)).await,
+        (None, Some(_)) => take_in(&state, &body, None).await,
+        (None, None) => Err(Problem::internal()),
+    }
 }
 
-/// Who sends a session to be taken in; `None` = one who is trusted to say whose it is.
-///
-/// # Errors
-/// When nobody has been let in.
-fn sender(caller: Result<Caller, Problem>) -> Result<Option<Principal>, Problem> {
-    caller.map(|Caller(caller)| Some(caller))
-}
-
+/// `caller` is `None` for a trusted service, which names its tenant in the body.
 async fn take_in(state: &ApiState, body: &[u8], caller: Option<&Principal>) -> Answer {
     let (place, ingest) = SyncSession::read(body, caller)?;
-    let (event_count, session_id) = (ingest.count, place.session_id.to_string());
-    let id = state.store.ingest(place, ingest).await?;
+    let (session_id, event_count) = (place.session_id.to_string(), ingest.count);
+    let event_id = state.store.ingest(place, ingest).await?.to_string();
     state.metrics.synced("session");
-    let event_id = id.to_string();
     Ok(Json(SessionTakenIn { ok: true, accepted: true, event_id, session_id, event_count }).into_response())
 }
 

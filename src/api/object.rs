@@ -116,6 +116,26 @@ impl<'b> Object<'b> {
         }
     }
 
+    /// The same members, with `refuse` for what does not fit from here on.
+    pub(super) fn refusing(self, refuse: Refuse) -> Self {
+        Self { refuse, ..self }
+    }
+
+    /// The object `name`, of which members in `names` are looked at.
+    ///
+    /// # Errors
+    /// 400 when it is something else.
+    pub(super) fn object(&self, name: &str, names: &'static [&'static str]) -> Result<Member<Object<'b>>, Problem> {
+        let Some(raw) = self.raw(name) else { return Ok(Member::Absent) };
+        match Kind::of(raw) {
+            Kind::Null => Ok(Member::Null),
+            Kind::Object => {
+                Self::members_of(raw, names, self.refuse, format!("{}{name}.", self.within)).map(Member::Is)
+            }
+            other => Err(self.refused(name, other, "an object")),
+        }
+    }
+
     fn members_of(
         value: &'b RawValue,
         names: &'static [&'static str],
@@ -189,6 +209,34 @@ impl<'b> Object<'b> {
         }
     }
 
+    /// The elements of the array `name`, each any JSON of at most `bytes`, as they were sent.
+    ///
+    /// # Errors
+    /// 413 when one is larger, 400 for everything else; both name its index.
+    pub(super) fn values(&self, name: &str, max: usize, bytes: usize) -> Result<Member<Vec<Json>>, Problem> {
+        let elements = match self.elements(name, max)? {
+            Member::Is(elements) => elements,
+            Member::Null => return Ok(Member::Null),
+            Member::Absent => return Ok(Member::Absent),
+        };
+        let read = |(index, raw): (usize, &RawValue)| self.kept(&format!("{name}[{index}]"), raw, bytes);
+        elements.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Member::Is)
+    }
+
+    /// `name` as text of at most `max` characters.
+    ///
+    /// # Errors
+    /// 400.
+    pub(super) fn characters(&self, name: &str, max: usize) -> Result<Member<String>, Problem> {
+        let accepted = format!("text of at most {max} characters");
+        match self.string(name, &accepted)? {
+            Member::Is(text) if text.chars().count() > max => {
+                Err(self.refused(name, format_args!("{} characters", text.chars().count()), &accepted))
+            }
+            other => Ok(other),
+        }
+    }
+
     /// What is wrong with `name`.
     pub(super) fn refused(&self, name: &str, found: impl fmt::Display, accepted: &str) -> Problem {
         (self.refuse)(format!("{}{name}: found {found}; accepted: {accepted}", self.within))
@@ -248,13 +296,7 @@ impl<'b> Object<'b> {
     /// # Errors
     /// 413 above [`MAX_JSON`]; 400 when it is deeper than [`MAX_DEPTH`] or not Unicode.
     pub(super) fn json(&self, name: &str) -> Result<Member<Json>, Problem> {
-        let json = self.any_json(name)?;
-        match &json {
-            Member::Is(json) if json.text().len() > MAX_JSON => {
-                Err(Problem::value_too_large(&format!("{}{name}", self.within), json.text().len(), MAX_JSON))
-            }
-            _ => Ok(json),
-        }
+        self.json_within(name, MAX_JSON)
     }
 
     /// The same without a length of its own: the body's is the limit.
@@ -262,19 +304,31 @@ impl<'b> Object<'b> {
     /// # Errors
     /// 400 when it is deeper than [`MAX_DEPTH`] or not Unicode.
     pub(super) fn any_json(&self, name: &str) -> Result<Member<Json>, Problem> {
+        self.json_within(name, usize::MAX)
+    }
+
+    fn json_within(&self, name: &str, max: usize) -> Result<Member<Json>, Problem> {
         let Some(raw) = self.raw(name) else { return Ok(Member::Absent) };
         if Kind::of(raw) == Kind::Null {
             return Ok(Member::Null);
         }
+        self.kept(name, raw, max).map(Member::Is)
+    }
+
+    /// `raw` as it is kept, if it may be.
+    fn kept(&self, name: &str, raw: &RawValue, max: usize) -> Result<Json, Problem> {
         let depth = Json::depth(raw.get());
         if depth > MAX_DEPTH {
             let accepted = format!("at most {MAX_DEPTH}");
             return Err(self.refused(name, format_args!("arrays and objects nested {depth} deep"), &accepted));
         }
+        if raw.get().len() > max {
+            return Err(Problem::value_too_large(&format!("{}{name}", self.within), raw.get().len(), max));
+        }
         if has_lone_surrogate(raw.get()) {
             return Err(self.refused(name, "half of a surrogate pair", "JSON whose strings are Unicode"));
         }
-        Ok(Member::Is(raw.to_owned().into()))
+        Ok(raw.to_owned().into())
     }
 
     /// Refuses a body that speaks for another tenant.

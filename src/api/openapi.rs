@@ -11,7 +11,7 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, Ref, ResponseBuilder, ServerBuilder};
 
 use super::ApiState;
-use super::access::{SCHEME, scopes_of};
+use super::access::{PAIR_SCHEME, SCHEME, scopes_of};
 use super::document::Document;
 use super::error::ErrorBody;
 use super::health::VERSION;
@@ -21,6 +21,12 @@ use crate::route;
 
 /// The other way to present a key.
 const BEARER: &str = "bearerAuth";
+/// What may stand behind `Bearer`.
+const BEARER_DESCRIPTION: &str = "An API key, or, where `auth.jwt` names an issuer, one of its tokens (at most 16 KiB): \
+     `sub` is the chitty id, `sid` the session, `scope` (a text) or `scopes` or `scp` (a list) what it may do.";
+/// The two headers of the pair are one scheme, which `OpenAPI` has no word for.
+const PAIR_DESCRIPTION: &str = "The pair of a Cloudflare Access service token: this header and `CF-Access-Client-Secret`, \
+     both as `auth.cf_access` says, and no API key. The request is believed to speak for the chitty id in its body.";
 /// The name of the schema that every error has.
 const ERROR: &str = "Error";
 
@@ -50,10 +56,14 @@ impl Fixed {
             all.into_iter().flatten().for_each(complete);
         }
         let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header_as_written(auth_header))));
-        let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(BEARER_DESCRIPTION)).build();
+        let bearer = SecurityScheme::Http(bearer);
+        let pair = ApiKeyValue::with_description("CF-Access-Client-Id", PAIR_DESCRIPTION);
+        let pair = SecurityScheme::ApiKey(ApiKey::Header(pair));
         let components = ComponentsBuilder::from(openapi.components.take().unwrap_or_default())
             .security_scheme(SCHEME, key)
             .security_scheme(BEARER, bearer)
+            .security_scheme(PAIR_SCHEME, pair)
             .schema(ERROR, ErrorBody::schema());
         openapi.components = Some(components.build());
         Self {
@@ -76,10 +86,14 @@ fn complete(operation: &mut Operation) {
         }
     }
     let Some(security) = &mut operation.security else { return };
-    let bearer: Vec<_> = security.iter().map(|own| SecurityRequirement::new(BEARER, scopes_of(own))).collect();
+    let keys = security.iter().filter_map(scopes_of);
+    let bearer: Vec<_> = keys.map(|scopes| SecurityRequirement::new(BEARER, scopes)).collect();
     security.extend(bearer);
     for (status, description) in [
-        ("401", "`Missing API key`, `Invalid API key`, `API key is inactive`"),
+        (
+            "401",
+            "`Missing API key`, `Invalid API key`, `API key is inactive`: a key or a token that is not let in, or none",
+        ),
         ("403", "`forbidden`: the key lacks the scope, or the request names another chitty id"),
         ("503", "`store_unavailable`, `Auth backend unavailable`"),
     ] {

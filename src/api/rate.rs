@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::ApiState;
-use crate::auth::Principal;
+use super::access::Sender;
 use crate::auth::rate::Taken;
 use crate::model::request::RequestFacts;
 use crate::model::time::Time;
@@ -20,22 +20,24 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 /// When it will be full again: milliseconds since the epoch, as clients of the original read it.
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// Counts a request: in the bucket of `caller`, else in that of its address. `None` = it is not limited.
+/// Counts a request: in the bucket of its caller, else in that of its address. `None` = it is not limited. `sender` is
+/// `None` where nobody was let in.
 ///
 /// # Errors
 /// The answer 429, when it is one too many.
 pub(super) fn count(
     state: &ApiState,
     request: &Request,
-    caller: Option<&Principal>,
+    sender: Option<&Sender>,
 ) -> Result<Option<Taken>, Box<Response>> {
     let path = request.uri().path();
     if !state.rate_limits.counts(path) {
         return Ok(None);
     }
-    let counted = match caller {
-        Some(caller) => state.rate_limits.count_caller(caller, path),
-        None => state.rate_limits.count_address(client(request), path),
+    let counted = match sender {
+        Some(Sender::Caller(caller)) => state.rate_limits.count_caller(caller, path),
+        Some(Sender::Trusted) => return Ok(None),
+        Some(Sender::Anybody) | None => state.rate_limits.count_address(client(request), path),
     };
     counted.map_err(|refused| {
         state.metrics.rate_limited(refused.class.as_str());

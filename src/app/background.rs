@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Shared, StartError};
 use crate::api::admin::{AdminState, metrics_router, socket_router};
+use crate::auth::authenticator::Authenticator;
 use crate::daemon::{self, Lifecycle, notify};
 use crate::event::Hub;
 use crate::registry::report::rejected_of;
@@ -44,8 +45,9 @@ pub(super) async fn serve_admin(
     config: &daemon::Config,
     shared: &Shared,
     store: &Arc<dyn Store>,
+    auth: &Arc<Authenticator>,
 ) -> Result<SocketFile, StartError> {
-    let state = admin_state(shared, store);
+    let state = admin_state(shared, store, auth);
     if let Some(address) = config.metrics {
         let failed = |source| StartError::AdminAddress { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -117,13 +119,13 @@ pub(super) async fn end_streams(lifecycle: Lifecycle, hub: Arc<Hub>) {
     hub.close();
 }
 
-fn admin_state(shared: &Shared, store: &Arc<dyn Store>) -> AdminState {
+fn admin_state(shared: &Shared, store: &Arc<dyn Store>, auth: &Arc<Authenticator>) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
     let shared_by_explain = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
     AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
-        degraded: shared.degraded(store),
+        degraded: shared.degraded(store, auth),
         store: Arc::clone(store),
         routes: shared.report_routes(),
         explain: Arc::new(move |url| {

@@ -10,7 +10,7 @@ pub mod rotate;
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, header};
+use http::HeaderName;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
@@ -104,42 +104,8 @@ pub fn header_as_written(name: &HeaderName) -> String {
     name.as_str().split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-/// Finds out who sent `headers`. The key is in `own`, else in `Authorization: Bearer`; where there is the former, the
-/// latter is not looked at.
-///
-/// # Errors
-/// [`AuthError`].
-pub async fn authenticate(store: &dyn Store, headers: &HeaderMap, own: &HeaderName) -> Result<Principal, AuthError> {
-    let presented = presented(headers, own)?;
-    let found = store.key(&hash(presented)).await.map_err(AuthError::Unavailable)?;
-    admit(found, Time::now())
-}
-
-fn presented<'h>(headers: &'h HeaderMap, own: &HeaderName) -> Result<&'h [u8], AuthError> {
-    let key = match (single(headers, own)?, single(headers, &header::AUTHORIZATION)?) {
-        (Some(key), _) => Some(key),
-        (None, Some(credentials)) => bearer(credentials),
-        (None, None) => None,
-    };
-    key.map(<[u8]>::trim_ascii).filter(|key| !key.is_empty()).ok_or(AuthError::Missing)
-}
-
-/// The one value of a header: whoever stands between a client and us may look at another one of several.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, AuthError> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(AuthError::Several),
-        (value, None) => Ok(value.map(http::HeaderValue::as_bytes)),
-    }
-}
-
-fn bearer(credentials: &[u8]) -> Option<&[u8]> {
-    let end = credentials.iter().position(|&byte| byte == b' ')?;
-    let (scheme, key) = credentials.split_at(end);
-    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
-}
-
-fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
+/// Whom the key that was found lets in.
+pub(super) fn admit(found: Option<Arc<Key>>, now: Time) -> Result<Principal, AuthError> {
     let key = found.ok_or(AuthError::Unknown)?;
     match (key.status, key.expires_at) {
         (KeyStatus::Inactive | KeyStatus::Revoked, _) => Err(AuthError::Inactive),
@@ -203,7 +169,8 @@ fn own_session(id: &KeyId) -> Result<SessionId, IdError> {
     format!("key-{id}").parse()
 }
 
-fn hash(key: &[u8]) -> KeyHash {
+/// What is kept of a key.
+pub(super) fn hash(key: &[u8]) -> KeyHash {
     KeyHash(Sha256::digest(key).into())
 }
 
@@ -211,37 +178,6 @@ fn hash(key: &[u8]) -> KeyHash {
 mod tests {
     use super::*;
     use crate::model::key::Scope;
-
-    fn found_in(headers: &[(&str, &str)]) -> Option<String> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        }
-        let found = presented(&map, &HeaderName::from_static("x-key"));
-        found.ok().map(|key| String::from_utf8(key.to_vec()).unwrap())
-    }
-
-    #[test]
-    fn a_key_is_taken_from_its_own_header_else_from_bearer() {
-        for (headers, key) in [
-            (&[("x-key", "a")][..], Some("a")),
-            (&[("authorization", "Bearer a")], Some("a")),
-            (&[("authorization", "bEARER   a ")], Some("a")),
-            (&[("x-key", "a"), ("authorization", "Bearer b")], Some("a")),
-            (&[("x-key", ""), ("authorization", "Bearer b")], None),
-            (&[("x-key", "")], None),
-            (&[("authorization", "Bearer")], None),
-            (&[("authorization", "Bearer ")], None),
-            (&[("authorization", "Basic a")], None),
-            (&[("authorization", "a")], None),
-            (&[("x-api-key", "a")], None),
-            (&[("x-key", "a"), ("x-key", "a")], None),
-            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], None),
-            (&[], None),
-        ] {
-            assert_eq!(found_in(headers).as_deref(), key, "{headers:?}");
-        }
-    }
 
     fn key(status: KeyStatus, expires_at: Option<u64>) -> Arc<Key> {
         Arc::new(Key {

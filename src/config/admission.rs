@@ -1,19 +1,15 @@
-//! `limits`, `trusted_proxies`, `auth` and `cors`: who and what is let in.
+//! `limits`, `trusted_proxies` and `cors`: what is let in.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use http::HeaderName;
-use http::header;
 use ipnet::IpNet;
-use url::Url;
 
 use super::origin::Origin;
 use crate::model::name::Hostname;
 use crate::proxy::{Config, Cors, Limits};
-use crate::yaml::{FromYaml, Scalar, Section, Value};
+use crate::yaml::Section;
 
 /// Four times what browsers and proxies send at most.
 const HEADER_BYTES: ByteSize = ByteSize::kib(64);
@@ -35,8 +31,6 @@ const BODY_SIZES: RangeInclusive<ByteSize> = ByteSize::b(1)..=ByteSize::tib(1024
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// From 10 ms, for tests, to a day.
 const IDLE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
-/// The header that clients of the original send.
-const AUTH_HEADER: HeaderName = HeaderName::from_static("x-chittyos-api-key");
 /// Browsers cap it at 24 h (Firefox) or 2 h (Chromium).
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// From "ask each time" to more than any browser keeps.
@@ -53,12 +47,11 @@ const ORIGINS: [&str; 6] = [
     "http://localhost:3000",
 ];
 
-/// Reads the four keys. `domain` is what the default origins are under.
+/// Reads the three keys. `domain` is what the default origins are under.
 pub(super) fn read(root: &Section<'_>, domain: &Hostname) -> Config {
     Config {
         limits: read_limits(&root.section("limits")),
         trusted_proxies: root.leaves::<IpNet>("trusted_proxies").unwrap_or_default(),
-        auth_header: read_auth(&root.section("auth")),
         cors: read_cors(&root.section("cors"), domain),
     }
 }
@@ -80,22 +73,6 @@ fn read_limits(limits: &Section<'_>) -> Limits {
     }
 }
 
-fn read_auth(auth: &Section<'_>) -> HeaderName {
-    auth.later("secret_file", 3, Value::check::<PathBuf>);
-    auth.later("jwt", 2, |value| {
-        let jwt = value.section();
-        jwt.check_required::<Url>("issuer");
-        jwt.check_required::<Url>("jwks_url");
-        jwt.check_required::<String>("audience");
-    });
-    auth.later("cf_access", 2, |value| {
-        let cf_access = value.section();
-        cf_access.check_required::<String>("client_id");
-        cf_access.check_required::<PathBuf>("client_secret_file");
-    });
-    auth.optional::<KeyHeader>("header").map_or(AUTH_HEADER, |header| header.0)
-}
-
 fn read_cors(cors: &Section<'_>, domain: &Hostname) -> Cors {
     let origins = cors.leaves::<Origin>("origins").map(|list| list.into_iter().map(String::from).collect());
     let default = || {
@@ -103,26 +80,4 @@ fn read_cors(cors: &Section<'_>, domain: &Hostname) -> Cors {
         std::iter::once(under_domain).chain(ORIGINS.map(str::to_owned)).collect()
     };
     Cors { origins: origins.unwrap_or_else(default), max_age: cors.within("max_age", &MAX_AGES).unwrap_or(MAX_AGE) }
-}
-
-/// The header that holds a key of ours. It never goes upstream, so it cannot be one that upstreams live by.
-struct KeyHeader(HeaderName);
-
-impl FromYaml for KeyHeader {
-    const ACCEPTED: &'static str = "a header that nothing else uses, such as X-ChittyOS-API-Key";
-
-    fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
-        let name = HeaderName::from_scalar(scalar)?;
-        let taken = [
-            header::AUTHORIZATION,
-            header::CONNECTION,
-            header::CONTENT_LENGTH,
-            header::CONTENT_TYPE,
-            header::COOKIE,
-            header::HOST,
-            header::TRANSFER_ENCODING,
-            header::UPGRADE,
-        ];
-        if taken.contains(&name) { Err(format!("{} has another meaning", scalar.shown())) } else { Ok(Self(name)) }
-    }
 }

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::gateway::Gateway;
-use crate::model::service::Declaration;
+use crate::model::service::{Declaration, ServiceAuth};
 use crate::registry::declared::{Declared, read_list};
 use crate::registry::embedded::{EMBEDDED, EmbeddedConfig};
 use crate::registry::{Config, HttpConfig, SourceConfig};
@@ -39,7 +39,9 @@ const MAX_BYTES: ByteSize = ByteSize::mib(4);
 const SIZES: RangeInclusive<ByteSize> = ByteSize::kib(1)..=ByteSize::gib(1);
 
 /// Reads both keys.
-pub(super) fn read(root: &Section<'_>, store: &Store, gateway: &Gateway) -> Config {
+///
+/// `jwt`: whether `auth.jwt` is there, without which no service can ask for tokens.
+pub(super) fn read(root: &Section<'_>, store: &Store, gateway: &Gateway, jwt: bool) -> Config {
     let registry = root.section("registry");
     let snapshot = registry.optional::<Snapshot>("snapshot");
     Config {
@@ -47,7 +49,7 @@ pub(super) fn read(root: &Section<'_>, store: &Store, gateway: &Gateway) -> Conf
         snapshot: snapshot.map_or_else(|| Some(store.path.join(SNAPSHOT)), |snapshot| snapshot.0),
         stale_after: registry.within("stale_after", &PERIODS).unwrap_or(STALE_AFTER),
         sources: read_sources(&registry),
-        services: read_services(root, gateway),
+        services: read_services(root, gateway, jwt),
     }
 }
 
@@ -112,12 +114,18 @@ fn read_http(http: &Section<'_>) -> Option<HttpConfig> {
 }
 
 /// The static services. Here a bad entry is an error: nobody but the operator wrote it, and it is read at start.
-fn read_services(root: &Section<'_>, gateway: &Gateway) -> Vec<Declaration> {
+fn read_services(root: &Section<'_>, gateway: &Gateway, jwt: bool) -> Vec<Declaration> {
     let Declared { usable, unusable } = read_list(root);
     let report = root.report();
     report.put_back(unusable.into_iter().flat_map(|entry| entry.mistakes));
     for (at, declaration) in &usable {
         refuse_gateway_hosts(at, declaration, gateway);
+        if let (Some(ServiceAuth::Jwt), Some(place), false) = (declaration.auth, at.peek("auth"), jwt) {
+            place.mistake(
+                "\"jwt\" asks callers for tokens, and auth.jwt, which says whose, is missing; accepted: none or key, or jwt \
+                 with auth.jwt: {issuer, jwks_url, audience}",
+            );
+        }
     }
     usable.into_iter().map(|(_, declaration)| declaration).collect()
 }

@@ -128,7 +128,9 @@ fn an_empty_file_is_all_defaults() {
         idle_timeout: Duration::from_secs(75),
     };
     assert_eq!(config.proxy.limits, limits);
-    assert_eq!((config.proxy.trusted_proxies.len(), config.proxy.auth_header.as_str()), (0, "x-chittyos-api-key"));
+    assert_eq!(config.proxy.trusted_proxies.len(), 0);
+    let header = http::HeaderName::from_static("x-chittyos-api-key");
+    assert_eq!(config.auth, crate::auth::Config { header, jwt: None, cf_access: None });
     let origins = [
         "https://*.localhost",
         "https://*.chittyconnect-ui.pages.dev",
@@ -193,7 +195,11 @@ fn what_is_written_is_what_the_components_get() {
     let asked = (service.health_interval, service.health_timeout);
     assert_eq!(asked, (Some(Duration::from_secs(10)), Some(Duration::from_secs(2))));
     assert_eq!(config.proxy.limits.uri_bytes, 4096);
-    assert_eq!(config.proxy.auth_header.as_str(), "x-key");
+    assert_eq!(config.auth.header.as_str(), "x-key");
+    let jwt = config.auth.jwt.unwrap();
+    assert_eq!((&*jwt.issuer, jwt.jwks_url.as_str()), ("https://auth.chitty.cc", "https://auth.chitty.cc/jwks"));
+    let pair = config.auth.cf_access.unwrap();
+    assert_eq!((&*pair.client_id, pair.client_secret_file.as_path()), ("abc.access", Path::new("/etc/cc/cf")));
     assert_eq!(config.telemetry.access, telemetry::AccessLog::File("/var/log/cc/access.log".into()));
 }
 

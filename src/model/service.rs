@@ -133,6 +133,29 @@ impl Default for Timeouts {
     }
 }
 
+/// What the gateway itself asks of a caller before it sends anything to a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceAuth {
+    /// Nothing: the service sees to it.
+    #[default]
+    None,
+    /// Any API key that is let in.
+    Key,
+    /// A token of the issuer `auth.jwt`.
+    Jwt,
+}
+
+impl fmt::Display for ServiceAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Key => "key",
+            Self::Jwt => "jwt",
+        })
+    }
+}
+
 /// One service as one source says it. `None` = that source does not say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -198,6 +221,9 @@ pub struct Declaration {
     /// Largest request body, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
+    /// What a caller needs. Only files and `services:` say it: it is not for a registry to open a service or to close it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<ServiceAuth>,
     /// Whether `Authorization`, `Cookie` and the API-key header go upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forward_credentials: Option<bool>,
@@ -270,6 +296,8 @@ pub struct Service {
     pub timeouts: Timeouts,
     /// Largest request body, in bytes; `None` = the gateway's own limit.
     pub body_bytes: Option<u64>,
+    /// What a caller needs.
+    pub auth: ServiceAuth,
     /// Whether credentials go upstream.
     pub forward_credentials: bool,
     /// False: answered with 503.

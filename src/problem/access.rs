@@ -3,11 +3,14 @@
 use http::{HeaderName, StatusCode};
 
 use super::{Problem, STORE_RETRY_AFTER};
+use crate::auth::jwt::TokenError;
 use crate::auth::key::import::ImportError;
 use crate::auth::key::{IssueError, header_as_written};
 use crate::auth::{AuthError, Principal};
 use crate::model::key::Scope;
 
+/// How long a client should wait for an issuer that gives no keys, in seconds.
+const ISSUER_RETRY_AFTER: u32 = 5;
 /// How to come in (RFC 6750 §3).
 const CHALLENGE: &str = "Bearer realm=\"chittyconnect\"";
 
@@ -26,8 +29,18 @@ impl Problem {
                 let message = format!("{message}; send one as `{own}: <key>` or `Authorization: Bearer <key>`");
                 refused("Missing API key", message)
             }
-            AuthError::Unknown | AuthError::Several => refused("Invalid API key", message),
-            AuthError::Inactive | AuthError::Expired(_) => refused("API key is inactive", message),
+            AuthError::MissingToken => refused("Missing API key", message),
+            AuthError::Inactive | AuthError::Expired(_) | AuthError::Token(TokenError::Expired(_)) => {
+                refused("API key is inactive", message)
+            }
+            AuthError::Unknown | AuthError::Several | AuthError::Token(_) | AuthError::NotAToken => {
+                refused("Invalid API key", message)
+            }
+            AuthError::NoIssuer | AuthError::IssuerUnavailable => Self {
+                retry_after: Some(ISSUER_RETRY_AFTER),
+                code: Some("JWKS_UNAVAILABLE"),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "Auth backend unavailable", message)
+            },
             AuthError::Unavailable(_) => Self {
                 retry_after: Some(STORE_RETRY_AFTER),
                 code: Some("API_KEYS_BINDING_MISSING"),

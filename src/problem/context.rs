@@ -31,6 +31,6 @@ impl Problem {
     #[must_use]
     pub fn ingest_refused(message: String) -> Self {
         let code = Some("INVALID_SESSION_INGEST_PAYLOAD");
-        Self { code, ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", message) }
+        Self { code, shape: Shape::Ok, ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", message) }
     }
 }

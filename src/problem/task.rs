@@ -89,6 +89,9 @@ impl From<StoreError> for Problem {
             // Of keys, which nobody is given over this API.
             StoreError::KeyExists => Self::internal(),
             StoreError::KeyNotActive => Self::new(StatusCode::CONFLICT, "key_not_active", message),
+            StoreError::NoSuchSession => Self::session_not_found(),
+            StoreError::SessionExists => Self::session_exists(),
+            StoreError::SessionFull(full) => Self::session_full(&full),
             StoreError::Unavailable(_) => Self {
                 retry_after: Some(STORE_RETRY_AFTER),
                 ..Self::new(

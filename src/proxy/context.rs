@@ -75,6 +75,8 @@ pub struct RequestContext {
     pub on_gateway: bool,
     /// The service it goes to.
     pub upstream: Option<Arc<Upstream>>,
+    /// Whether `Authorization` held what let it through to its service.
+    pub authorization_is_ours: bool,
     /// Its new target, on a prefix.
     pub rewrite: Option<Rewrite>,
     /// Counts it among the requests in flight.
@@ -112,6 +114,7 @@ impl RequestContext {
             kind: RouteKind::None,
             on_gateway: false,
             upstream: None,
+            authorization_is_ours: false,
             rewrite: None,
             ticket: None,
             turn: 0,

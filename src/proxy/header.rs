@@ -105,6 +105,8 @@ fn forwarded_address(text: &str) -> Option<IpAddr> {
 pub struct ForwardPolicy<'a> {
     /// The header that holds a key of ours.
     pub auth_header: &'a HeaderName,
+    /// Whether `Authorization` held what let the request through, and so does not go on.
+    pub authorization_is_ours: bool,
     /// Whether `Authorization` and `Cookie` go on.
     pub forward_credentials: bool,
     /// The `Host` to send.
@@ -212,8 +214,8 @@ fn remove_credentials(request: &mut RequestHeader, present: &Present, policy: &F
         return;
     }
     if policy.forward_credentials {
-        let ours = request.headers.get(header::AUTHORIZATION).is_some_and(|value| is_key_of_ours(value.as_bytes()));
-        if ours {
+        let is_key = |value: &HeaderValue| is_key_of_ours(value.as_bytes());
+        if policy.authorization_is_ours || request.headers.get(header::AUTHORIZATION).is_some_and(is_key) {
             request.remove_header(&header::AUTHORIZATION);
         }
     } else {

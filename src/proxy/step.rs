@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v1::server::HttpSession;
 use pingora::{Error, ErrorType, Result};
@@ -14,7 +14,9 @@ use pingora_proxy::Session;
 use super::connection::Connection;
 use super::context::{RequestContext, RequestId, Rewrite};
 use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, target};
+use crate::auth::authenticator::names_another;
 use crate::model::request::RequestFacts;
+use crate::model::service::ServiceAuth;
 use crate::problem::{ErrorWord, Problem};
 use crate::route::hostname::RequestHost;
 use crate::route::table::Target;
@@ -93,6 +95,24 @@ impl Gateway {
         context.turn = upstream.next_turn();
         context.upstream = Some(Arc::clone(upstream));
         Ok(None)
+    }
+
+    /// Lets a request through to a service that asks for something, as the service's `auth` says.
+    pub(super) async fn authorize(
+        &self,
+        asked: ServiceAuth,
+        headers: &HeaderMap,
+        context: &mut RequestContext,
+    ) -> Result<(), Problem> {
+        let auth = &self.parts.auth;
+        let admitted = auth.admit(asked, headers).await;
+        if let Some(admitted) = admitted.map_err(|error| Problem::unauthenticated(&error, auth.header()))? {
+            if names_another(headers, &admitted.principal) {
+                return Err(Problem::another_chitty_id("the header X-ChittyID", &admitted.principal));
+            }
+            context.authorization_is_ours = admitted.by_authorization;
+        }
+        Ok(())
     }
 
     pub(super) fn body_limit(&self, context: &RequestContext) -> u64 {

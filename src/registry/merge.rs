@@ -140,6 +140,7 @@ fn service(id: &ServiceKey, mut layers: Vec<Layer<'_>>) -> Service {
             total: said.total.unwrap_or(default.total),
         },
         body_bytes: declared.body_bytes,
+        auth: declared.auth.unwrap_or_default(),
         forward_credentials: declared.forward_credentials.unwrap_or(true),
         enabled: declared.enabled.unwrap_or(true),
         source,
@@ -186,6 +187,10 @@ fn lay_under(upper: &mut Declaration, layer: Layer<'_>, provenance: &mut BTreeMa
         "forward_credentials" forward_credentials,
         "enabled" enabled,
         "reason" reason,
+    }
+    // Whatever a snapshot or a document of one may hold: who is let in is the operator's to say.
+    if layer.trusted {
+        lay! { "auth" auth }
     }
     // One question, two spellings: a URL from below must not win over a path from above.
     if !health_is_said {

@@ -9,7 +9,7 @@ use url::Url;
 use super::RouteError;
 use super::hostname::RequestHost;
 use super::table::{Resolved, Table, Target};
-use crate::model::service::{Rejected, SourceName};
+use crate::model::service::{Rejected, ServiceAuth, SourceName};
 use crate::upstream::Upstream;
 
 /// Names this alike (0 to 1, Jaro-Winkler) are worth showing.
@@ -58,6 +58,9 @@ pub struct ServiceFacts {
     pub timeouts_ms: [Option<u64>; 4],
     /// Largest request body, in bytes; `null` = the gateway's own limit.
     pub body_bytes: Option<u64>,
+    /// What a caller needs: `none`, `key` or `jwt`.
+    #[serde(default)]
+    pub auth: ServiceAuth,
     /// Whether credentials go upstream.
     pub forward_credentials: bool,
     /// Whether it is switched on.
@@ -104,6 +107,7 @@ impl ServiceFacts {
             timeouts_ms: timeouts
                 .map(|limit| limit.map(|limit: Duration| limit.as_millis().try_into().unwrap_or(u64::MAX))),
             body_bytes: service.body_bytes,
+            auth: service.auth,
             forward_credentials: service.forward_credentials,
             enabled: service.enabled,
         }
@@ -262,6 +266,12 @@ impl fmt::Display for Explanation {
             let body = service.body_bytes.map_or("the gateway's limit".to_owned(), |bytes| format!("{bytes} bytes"));
             let credentials = if service.forward_credentials { "go upstream" } else { "stop here" };
             writeln!(f, "policy:    body up to {body}; Authorization and Cookie {credentials}")?;
+            let asked = match service.auth {
+                ServiceAuth::None => "nothing of callers",
+                ServiceAuth::Key => "an API key, which stops here",
+                ServiceAuth::Jwt => "a token of the issuer auth.jwt, which stops here",
+            };
+            writeln!(f, "auth:      {} (the gateway asks for {asked})", service.auth)?;
         }
         if let Some(path) = &self.upstream_path {
             writeln!(f, "upstream:  {path}")?;

@@ -11,6 +11,7 @@ mod list;
 mod once;
 mod registration;
 pub(super) mod retention;
+mod session;
 pub(super) mod task;
 mod upkeep;
 pub(super) mod verify;

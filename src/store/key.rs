@@ -105,6 +105,16 @@ pub(super) fn indexes(task: &Task) -> Vec<Vec<u8>> {
     keys.into_iter().map(|prefix| with(prefix, &order)).collect()
 }
 
+/// What all sessions of a chitty id begin with.
+pub(super) fn sessions(owner: &ChittyId) -> Vec<u8> {
+    owned(kind::SESSION, owner)
+}
+
+/// What is known of a project; `name` is the SHA-256 of its key.
+pub(super) fn project(owner: &ChittyId, name: &[u8; 32]) -> Vec<u8> {
+    with(owned(later::PROJECT, owner), name)
+}
+
 /// What all events of a session begin with.
 pub(super) fn events(owner: &ChittyId, session: &SessionId) -> Vec<u8> {
     in_session(kind::EVENT, owner, session)

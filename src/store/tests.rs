@@ -31,6 +31,7 @@ mod migrate;
 mod model;
 mod registration;
 mod retention;
+mod sessions;
 mod transfer;
 
 use std::path::Path;

@@ -34,6 +34,7 @@ mod registry_file;
 mod registry_http;
 mod reload;
 mod service_status;
+mod sessions;
 mod store_crash;
 mod store_damage;
 mod store_disk;

@@ -33,7 +33,16 @@ const SOURCE: &str = "rclone";
 const INGEST: &str = "SESSION_INGEST";
 
 const FILES: Words = Words { bad_json: Problem::bad_json, refuse: Problem::context_refused };
-const SYNC: Words = Words { bad_json: Problem::bad_json, refuse: Problem::ingest_refused };
+const SYNC: Words = Words { bad_json: bad_sync_json, refuse: Problem::ingest_refused };
+
+fn bad_sync_json(message: String) -> Problem {
+    as_sync(Problem::bad_json(message))
+}
+
+/// A problem as `sync` tells it.
+pub(super) fn as_sync(problem: Problem) -> Problem {
+    Problem { shape: crate::problem::Shape::Ok, ..problem }
+}
 
 /// The files that a session works with from now on. Members of other names are ignored, but for `chittyId` and
 /// `chitty_id`: one that is not the key's is 403 `forbidden`. Lengths are in bytes of UTF-8.
@@ -197,16 +206,6 @@ fn time(text: &str) -> Option<Time> {
     Some(Time::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
 
-fn stated_chitty_id(object: &Object<'_>) -> Result<ChittyId, Problem> {
-    let accepted = "1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `:`, `@` and `-`, beginning with a letter or digit";
-    for name in ["chitty_id", "chittyId"] {
-        if let Some(id) = object.word::<ChittyId>(name, accepted)?.value() {
-            return Ok(id);
-        }
-    }
-    Err(object.refused("chitty_id", "nothing", accepted))
-}
-
 fn session(object: &Object<'_>, name: &str) -> Result<Option<SessionId>, Problem> {
     let accepted = "1 to 128 of A-Z, a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit";
     Ok(object.word::<SessionId>(name, accepted)?.value())
@@ -243,13 +242,9 @@ impl SyncSession {
     /// 400, 403, 413.
     pub(super) fn read(body: &[u8], caller: Option<&Principal>) -> Result<(Place, Ingest), Problem> {
         let object = Object::read_with(body, SYNC_NAMES, SYNC)?;
-        let chitty_id = match caller {
-            Some(caller) => {
-                object.check_chitty_id(caller)?;
-                caller.chitty_id.clone()
-            }
-            None => stated_chitty_id(&object)?,
-        };
+        if let Some(caller) = caller {
+            object.check_chitty_id(caller).map_err(as_sync)?;
+        }
         match object.text("type", MAX_SOURCE)?.value() {
             Some(kind) if kind == INGEST => {}
             Some(kind) => return Err(object.refused("type", shown(&kind), INGEST)),
@@ -267,9 +262,23 @@ impl SyncSession {
             None => object.count("eventCount")?.value(),
         };
         let count = said.unwrap_or_else(|| brought.map_or(0, |events| events.len() as u64));
-        let place = Place { chitty_id, session_id: id };
-        Ok((place, Ingest { project: object.json("project")?.value(), count, events }))
+        let chitty_id = match caller {
+            Some(caller) => caller.chitty_id.clone(),
+            None => tenant(&object)?,
+        };
+        let project = object.json("project").map_err(as_sync)?.value();
+        Ok((Place { chitty_id, session_id: id }, Ingest { project, count, events }))
     }
+}
+
+/// Whose session it is, where no key says so.
+fn tenant(object: &Object<'_>) -> Result<ChittyId, Problem> {
+    let accepted = "1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `:`, `@` and `-`, beginning with a letter or digit";
+    let said = match object.word::<ChittyId>("chitty_id", accepted)?.value() {
+        Some(id) => Some(id),
+        None => object.word::<ChittyId>("chittyId", accepted)?.value(),
+    };
+    said.ok_or_else(|| object.refused("chitty_id", "nothing", accepted))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ fn prepared(sent: &[(&'static str, &str)], change: impl FnOnce(&mut RequestConte
     let via = Via::new("0123456789abcdef");
     let policy = ForwardPolicy {
         auth_header: &HeaderName::from_static("x-chittyos-api-key"),
+        authorization_is_ours: false,
         forward_credentials: true,
         host: &HeaderValue::from_static("id.chitty.cc"),
         via: &via,

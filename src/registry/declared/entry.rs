@@ -8,7 +8,7 @@ use http::uri::Authority;
 
 use super::later;
 use crate::model::name::Hostname;
-use crate::model::service::{Declaration, EndpointUrl, TimeoutsDeclaration};
+use crate::model::service::{Declaration, EndpointUrl, ServiceAuth, TimeoutsDeclaration};
 use crate::yaml::{FromYaml, Scalar, Section, Value};
 
 /// Shortest and longest time limit. Below 1 ms nothing answers; a day is longer than any one request should take, and
@@ -39,6 +39,7 @@ pub(super) fn read(entry: &Section<'_>) -> Declaration {
         health_timeout: health.within("timeout", &HEALTH_TIME),
         timeouts: read_timeouts(&entry.section("timeouts")),
         body_bytes: limits.within("body_bytes", &BODY).map(|size| size.as_u64()),
+        auth: entry.word("auth", &[("none", ServiceAuth::None), ("key", ServiceAuth::Key), ("jwt", ServiceAuth::Jwt)]),
         forward_credentials: entry.optional("forward_credentials"),
         enabled: entry.optional("enabled"),
         reason: entry.optional("reason"),

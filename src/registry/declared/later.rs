@@ -50,17 +50,6 @@ pub(super) fn read(entry: &Section<'_>) {
     entry.later("outlier", 4, |value| read_outlier(&value.section()));
     entry.later("tls", 4, |value| read_tls(&value.section()));
     entry.later("headers", 4, |value| read_headers(&value.section()));
-    if let Some(value) = entry.value("auth") {
-        match value.word(&[("none", false), ("key", true), ("jwt", true)]) {
-            Some(true) => value.mistake(format!(
-                "\"{}\" comes with capability 2, which this build does not have, and without it the service would be open; \
-                 accepted: none",
-                value.raw().unwrap_or_default()
-            )),
-            Some(false) => value.not_built(2),
-            None => {}
-        }
-    }
 }
 
 fn read_retry(section: &Section<'_>) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::service::ServiceAuth;
 
 fn parse(text: &str) -> ServiceFile {
     parse_file(text.as_bytes(), "s.yaml").unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
@@ -61,12 +62,24 @@ fn the_first_of_two_entries_with_one_id_keeps_it() {
 #[test]
 fn an_entry_of_a_later_capability_is_refused_only_where_it_could_not_work() {
     let file = parse(
-        "services:\n  - {id: one, auth: key}\n  - {id: two, auth: none, balance: least_requests}\n  - {id: three, endpoints: \
+        "services:\n  - {id: one, tls: {ca_file: a.pem}}\n  - {id: two, balance: least_requests}\n  - {id: three, endpoints: \
          [unix:/run/x]}\n  - {id: four, endpoints: [{url: \"http://a:1\", weight: 3}]}\n",
     );
     assert_eq!(ids(&file), ["two", "four"]);
     let warned: Vec<_> = file.warnings.iter().map(|warning| warning.path.as_str()).collect();
-    assert_eq!(warned, ["services[1].auth", "services[1].balance", "services[3].endpoints[0].weight"]);
+    assert_eq!(warned, ["services[1].balance", "services[3].endpoints[0].weight"]);
+}
+
+#[test]
+fn what_callers_need_is_said_by_a_word() {
+    let file = parse(
+        "services:\n  - {id: one, auth: key}\n  - {id: two, auth: jwt}\n  - {id: three, auth: none}\n  - {id: four}\n  \
+         - {id: five, auth: basic}\n",
+    );
+    let said: Vec<_> = file.declarations.iter().map(|declaration| declaration.auth).collect();
+    assert_eq!(said, [Some(ServiceAuth::Key), Some(ServiceAuth::Jwt), Some(ServiceAuth::None), None]);
+    let reason = &file.rejected[0].reason;
+    assert!(reason.contains("services[4].auth") && reason.contains("accepted: none, key, jwt"), "{reason}");
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::service::ServiceAuth;
 use crate::registry::document::health_url;
 
 fn declarations(list: &Value) -> Vec<Declaration> {
@@ -31,6 +32,17 @@ fn listing(source: &str, list: &Value) -> Listing {
 
 fn ids(merged: &Merged) -> Vec<&str> {
     merged.services.iter().map(|service| service.id.as_str()).collect()
+}
+
+#[test]
+fn what_callers_need_is_for_the_operator_alone_to_say() {
+    let registry = json!([{"id": "a", "auth": "key"}, {"id": "b", "auth": "none"}, {"id": "c"}]);
+    let file = json!([{"id": "b", "auth": "jwt"}, {"id": "c", "auth": "key"}]);
+    let listings = [listing("http://r", &registry), listing("file:s.yaml", &file)];
+    let merged = merge(&declarations(&json!([{"id": "c", "auth": "none"}])), &listings, vec![]);
+    let said: Vec<_> = merged.services.iter().map(|service| service.auth).collect();
+    assert_eq!(said, [ServiceAuth::None, ServiceAuth::Jwt, ServiceAuth::None]);
+    assert_eq!(merged.services[1].provenance["auth"].as_ref(), "file:s.yaml");
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn service(id: &str, subdomain: &str, aliases: &[&str], hosts: &[&str]) -> Servi
         allowed_networks: Arc::from([]),
         timeouts: Timeouts::default(),
         body_bytes: None,
+        auth: crate::model::service::ServiceAuth::None,
         forward_credentials: true,
         enabled: true,
         source: Arc::from("file:a"),
