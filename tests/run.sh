@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # where Debian keeps nginx
 
+SCHEMATHESIS=4.32.5
+
 missing=()
 need() { # package, and what it is seen by: a program or a file
     if [[ $2 == /* ]]; then [[ -e $2 ]] || missing+=("$1"); else command -v "$2" >/dev/null || missing+=("$1"); fi
@@ -17,6 +19,8 @@ need nginx nginx
 need curl curl
 need strace strace
 need mount mount
+need python3 python3
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if ((${#missing[@]})); then
     if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
         apt-get update
@@ -30,6 +34,15 @@ if ! command -v cargo >/dev/null; then
     echo "tests/run.sh: missing: a Rust toolchain (https://rustup.rs)" >&2
     exit 1
 fi
+
+# schemathesis asks what /openapi.json describes; it comes from PyPI, into the build's own folder.
+tools=target/tools/schemathesis-$SCHEMATHESIS
+if [[ ! -x $tools/bin/schemathesis ]]; then
+    rm -rf "$tools"
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
+fi
+export CHITTY_SCHEMATHESIS="$PWD/$tools/bin/schemathesis"
 
 export CHITTY_TEST_PEERS=1 # nginx, curl and strace are there: the tests with them run, and fail without them
 cargo fmt --check

@@ -41,7 +41,7 @@ type InPath = Result<Path<String>, PathRejection>;
 /// Makes a task, pending, in the key's session.
 #[utoipa::path(post, path = "/api/context/tasks", operation_id = "create_task", tag = "tasks",
     security(("apiKey" = ["context:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$",
         description = "1 to 255 visible ASCII characters; the same request again gets the same answer and makes nothing")),
     request_body = CreateTask,
     responses(
@@ -73,13 +73,13 @@ async fn create_task(state: &ApiState, caller: Principal, request: Request) -> A
 #[utoipa::path(get, path = "/api/context/tasks", operation_id = "list_tasks", tag = "tasks",
     security(("apiKey" = ["context:read"])),
     params(
-        ("session_id" = Option<String>, Query, max_length = 128, description = "default: the key's session"),
+        ("session_id" = Option<String>, Query, pattern = "^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "default: the key's session"),
         ("status" = Option<String>, Query, description = "pending, in_progress, completed, failed or cancelled"),
         ("priority" = Option<String>, Query, description = "low, normal, high or urgent"),
         ("parent_task_id" = Option<String>, Query, description = "sub-tasks of this task"),
-        ("assigned_service" = Option<String>, Query, max_length = 128, description = "tasks of this service"),
+        ("assigned_service" = Option<String>, Query, description = "tasks of this service"),
         ("limit" = Option<u32>, Query, minimum = 0, description = "tasks at the most; default 50, at the most 1000"),
-        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{31}[AQgw])?$", description = "next_cursor of the page before"),
     ),
     responses((status = 200, body = TaskList), (status = 400, description = "`query_failed`"))
 )]
@@ -145,7 +145,7 @@ async fn get_task(state: &ApiState, caller: &Principal, id: InPath, headers: &He
     params(
         ("task_id" = String, Path, format = "uuid"),
         ("If-Match" = Option<String>, Header, description = "versions that the change is meant for"),
-        ("Idempotency-Key" = Option<String>, Header, max_length = 255,
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$",
             description = "1 to 255 visible ASCII characters; the same request again gets the same answer and changes nothing"),
     ),
     request_body = UpdateTask,

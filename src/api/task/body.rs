@@ -64,7 +64,7 @@ pub(super) struct CreateTask {
     #[schema(schema_with = priority_or_null, required = false)]
     priority: Option<Priority>,
     /// A task of the same session.
-    #[schema(value_type = Option<String>, format = "uuid")]
+    #[schema(value_type = Option<String>, format = "uuid", pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
     parent_task_id: Option<TaskId>,
     #[schema(max_length = 128)]
     assigned_service: Option<String>,
