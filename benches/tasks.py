@@ -43,6 +43,7 @@ class Daemon:
             "listeners": [{"bind": f"127.0.0.1:{self.port}"}],
             "admin": {"metrics": f"127.0.0.1:{self.admin}", "socket": str(self.folder / "admin.sock")},
             "store": {"path": str(self.folder / "data"), "engine": engine, "durability": durability},
+            "rate_limit": "off",
             "log": {"level": "warn", "format": "text", "access": str(self.folder / "access.log")},
         }))
         self.process = None
@@ -89,7 +90,7 @@ def wrk(daemon, key, target, clients, seconds, body=None, threads=1):
         lines += ['wrk.method = "POST"', f"wrk.body = [==[{json.dumps(body)}]==]"]
     script.write_text("\n".join(lines))
     before = daemon.cpu()
-    command = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", script,
+    command = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds}s", "--latency", "--timeout", "30s", "-s", script,
                f"http://127.0.0.1:{daemon.port}{target}"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
@@ -99,7 +100,7 @@ def wrk(daemon, key, target, clients, seconds, body=None, threads=1):
     unit = {"us": 1e-3, "ms": 1, "s": 1e3}
     percentile = {
         int(share): float(value) * unit[suffix]
-        for share, value, suffix in re.findall(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s)$", text, re.M)
+        for share, value, suffix in re.findall(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s) *$", text, re.M)
     }
     cpu = (daemon.cpu() - before) * 1e6 / requests
     return {"requests": requests, "rate": rate, "p50": percentile[50], "p99": percentile[99], "cpu": cpu}
@@ -180,4 +181,5 @@ def measure(given, folder):
     small.end()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -43,6 +43,7 @@ pub(super) async fn no_such_path(request: Request) -> Problem {
 /// Gives every error its body.
 pub(super) async fn render(request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
+    let uri = request.uri().clone();
     let facts = request.extensions().get::<RequestFacts>().cloned();
     let mut response = next.run(request).await;
     let problem = match response.extensions_mut().remove::<Problem>() {
@@ -54,7 +55,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
         }
         None => return response,
     };
-    let mut rendered = problem.response(facts.as_ref().map_or("", |facts| &facts.id), &headers);
+    let mut rendered = problem.of_path(uri.path()).response(facts.as_ref().map_or("", |facts| &facts.id), &headers);
     rate::carry_over(response.headers(), rendered.headers_mut());
     rendered
 }
