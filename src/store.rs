@@ -14,6 +14,7 @@ pub mod kv;
 pub mod migrate;
 pub mod migration;
 mod record;
+pub mod repair;
 mod task;
 pub mod transfer;
 pub mod upkeep;

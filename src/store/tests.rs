@@ -6,6 +6,7 @@ mod faults;
 mod format;
 mod migrate;
 mod model;
+mod repair;
 mod retention;
 mod transfer;
 
