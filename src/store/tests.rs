@@ -2,6 +2,7 @@
 //! ([`format`](mod@format)), and what the embedded one does when its disk fails it ([`faults`]).
 
 mod conformance;
+mod d1;
 mod faults;
 mod format;
 mod migrate;
