@@ -1,6 +1,8 @@
 //! Answers for the operator, never on a public listener: `/metrics`, `/livez`, `/readyz` on the admin address, and what
 //! the command line asks on the admin socket.
 
+mod store;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -69,13 +71,15 @@ pub fn metrics_router(state: AdminState) -> Router {
         .with_state(state)
 }
 
-/// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/{id}/revoke`, and the three of [`metrics_router`].
+/// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/{id}/revoke`, what
+/// [`store`] has, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))
         .route("/explain", get(explain_url))
         .route("/keys", get(list_keys).post(make_key))
         .route("/keys/{id}/revoke", post(revoke_key))
+        .merge(store::router())
         .with_state(state.clone())
         .merge(metrics_router(state))
 }

@@ -77,7 +77,7 @@ fn file(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-async fn merged(store: &impl Upkeep, d1: &D1) -> Merged {
+async fn merged(store: &impl Upkeep, d1: &mut D1) -> Merged {
     let mut merging = store.begin_merge().await.unwrap();
     let (mut position, mut merged) = (Position::default(), Merged::default());
     while let Some(rows) = d1.rows(&mut position).unwrap() {
@@ -96,11 +96,11 @@ async fn a_dump_and_the_database_itself_give_the_same_once() {
     let database = folder.path().join("d1.sqlite");
     rusqlite::Connection::open(&database).unwrap().execute_batch(DUMP).unwrap();
     let store = open(folder.path());
-    let from_dump = D1::open(&file(folder.path(), DUMP), None).unwrap();
+    let mut from_dump = D1::open(&file(folder.path(), DUMP), None).unwrap();
     assert_eq!(from_dump.check().unwrap(), BadRows::default());
-    assert_eq!(counts(merged(&store, &from_dump).await), [(3, 0), (1, 0), (1, 0)]);
-    let from_database = D1::open(&database, None).unwrap();
-    assert_eq!(counts(merged(&store, &from_database).await), [(0, 3), (0, 1), (0, 1)]);
+    assert_eq!(counts(merged(&store, &mut from_dump).await), [(3, 0), (1, 0), (1, 0)]);
+    let mut from_database = D1::open(&database, None).unwrap();
+    assert_eq!(counts(merged(&store, &mut from_database).await), [(0, 3), (0, 1), (0, 1)]);
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 
     let tasks = store.list_tasks(all_of("alice")).await.unwrap().tasks;
@@ -144,7 +144,7 @@ fn rows_that_cannot_be_read_are_named() {
         "INSERT INTO context_files VALUES('not a uuid','s','alice','r2://b',NULL,NULL,NULL,NULL,1,1,1,NULL);\n".to_owned(),
         format!("INSERT INTO context_tasks VALUES('{id}5','t','bob','t','pending','{}',NULL,'low',NULL,NULL,1,1,NULL,NULL,NULL,NULL,NULL);\n", "x".repeat(2 << 20)),
     ];
-    let d1 = D1::open(&file(folder.path(), &(lenient + &more.concat())), None).unwrap();
+    let mut d1 = D1::open(&file(folder.path(), &(lenient + &more.concat())), None).unwrap();
     let bad = d1.check().unwrap();
     let found: Vec<String> = bad.rows.iter().map(ToString::to_string).collect();
     let wanted = [
@@ -164,7 +164,7 @@ fn rows_that_cannot_be_read_are_named() {
         rows += good.lines().unwrap().iter().filter(|byte| **byte == b'\n').count();
     }
     assert_eq!(rows, 6);
-    let d1 = D1::open(&folder.path().join("dump.sql"), Some(chitty("carol"))).unwrap();
+    let mut d1 = D1::open(&folder.path().join("dump.sql"), Some(chitty("carol"))).unwrap();
     assert_eq!(d1.check().unwrap().count, 5, "the event of nobody's session is carol's");
 }
 
@@ -188,7 +188,7 @@ fn what_is_none_of_it_is_refused_and_does_nothing() {
     ] {
         let opened = D1::open(&file(folder.path(), &format!("{DUMP}{evil}\n")), None);
         match opened {
-            Ok(d1) => assert_eq!(d1.check().unwrap().count, 0, "{evil}: it was left out"),
+            Ok(mut d1) => assert_eq!(d1.check().unwrap().count, 0, "{evil}: it was left out"),
             Err(error) => assert!(matches!(error, D1Error::Statement { .. }), "{evil}: {error}"),
         }
     }

@@ -149,7 +149,7 @@ impl D1 {
     ///
     /// # Errors
     /// [`D1Error`].
-    pub fn check(&self) -> Result<BadRows, D1Error> {
+    pub fn check(&mut self) -> Result<BadRows, D1Error> {
         let mut bad = BadRows::default();
         let mut position = Position::default();
         while self.next(&mut position, &mut |found| bad.note(found))?.is_some() {}
@@ -160,7 +160,7 @@ impl D1 {
     ///
     /// # Errors
     /// [`D1Error`].
-    pub fn rows(&self, position: &mut Position) -> Result<Option<Rows>, D1Error> {
+    pub fn rows(&mut self, position: &mut Position) -> Result<Option<Rows>, D1Error> {
         self.next(position, &mut |_| {})
     }
 
