@@ -62,7 +62,7 @@ async fn old_store(folder: &Path) {
     as_format_1(&folder.join("data"));
 }
 
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(within) = folders.pop() {

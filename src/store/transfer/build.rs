@@ -84,6 +84,11 @@ impl<'a> Builder<'a> {
         &self.counts
     }
 
+    /// Entries so far.
+    pub(in crate::store) fn entries(&self) -> u64 {
+        self.entries
+    }
+
     /// Adds a record with everything that follows from it.
     ///
     /// # Errors
@@ -157,7 +162,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn has(&self, key: &[u8]) -> Result<bool, BuildError> {
+    /// Whether there is anything under `key`.
+    pub(in crate::store) fn has(&self, key: &[u8]) -> Result<bool, BuildError> {
         Ok(self.entry(key)?.is_some())
     }
 
