@@ -352,6 +352,9 @@ mod tests {
             ("Capabilities", "services"),
             ("McpCapabilities", "tools"),
             ("Task", "metadata"),
+            ("Health", "degraded"),
+            ("SessionIngest", "event_count"),
+            ("SyncSession", "coordinates"),
         ] {
             assert!(shown(name).get(property).is_some(), "{name}: {}", shown(name));
         }

@@ -173,7 +173,7 @@ async fn take_in(state: &ApiState, body: &[u8], caller: Option<&Principal>) -> A
     params(
         ("session_id" = Option<String>, Query, pattern = "^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "default: the key's session"),
         ("active" = Option<String>, Query, pattern = "^(true|false)?$", description = "true: the active set; false: the others; default: both"),
-        ("limit" = Option<u32>, Query, minimum = 0, description = "files at the most; default 50, at the most 1000"),
+        ("limit" = Option<u64>, Query, minimum = 0, description = "files at the most; default 50, at the most 1000"),
         ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{54})?$", description = "next_cursor of the page before"),
     ),
     responses((status = 200, body = FileList), (status = 400, description = "`invalid_request`"))
@@ -198,7 +198,7 @@ pub(super) async fn files(State(state): State<ApiState>, Caller(caller): Caller,
     params(
         ("session_id" = Option<String>, Query, pattern = "^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "default: the key's session"),
         ("type" = Option<String>, Query, pattern = "^(sync-report|SESSION_INGEST)?$", description = "of this kind; default: of every kind"),
-        ("limit" = Option<u32>, Query, minimum = 0, description = "events at the most; default 50, at the most 1000"),
+        ("limit" = Option<u64>, Query, minimum = 0, description = "events at the most; default 50, at the most 1000"),
         ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{10})?$", description = "next_cursor of the page before"),
     ),
     responses((status = 200, body = SyncEventList), (status = 400, description = "`invalid_request`"))
@@ -223,7 +223,7 @@ pub(super) async fn sync_events(State(state): State<ApiState>, Caller(caller): C
     params(
         ("session_id" = Option<String>, Query, pattern = "^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "default: the key's session"),
         ("active" = Option<String>, Query, pattern = "^(true|false)?$", description = "true: the active set; false: the others; default: both"),
-        ("limit" = Option<u32>, Query, minimum = 0, description = "files at the most; default 50, at the most 1000"),
+        ("limit" = Option<u64>, Query, minimum = 0, description = "files at the most; default 50, at the most 1000"),
         ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{54})?$", description = "next_cursor of the page before"),
     ),
     responses((status = 200, body = FileList), (status = 400, description = "`invalid_request`"))
@@ -238,7 +238,7 @@ pub(super) async fn files_v1(state: State<ApiState>, caller: Caller, request: Re
     params(
         ("session_id" = Option<String>, Query, pattern = "^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "default: the key's session"),
         ("type" = Option<String>, Query, pattern = "^(sync-report|SESSION_INGEST)?$", description = "of this kind; default: of every kind"),
-        ("limit" = Option<u32>, Query, minimum = 0, description = "events at the most; default 50, at the most 1000"),
+        ("limit" = Option<u64>, Query, minimum = 0, description = "events at the most; default 50, at the most 1000"),
         ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{10})?$", description = "next_cursor of the page before"),
     ),
     responses((status = 200, body = SyncEventList), (status = 400, description = "`invalid_request`"))

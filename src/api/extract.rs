@@ -58,7 +58,7 @@ impl<'q> Parameters<'q> {
 pub(super) fn page_limit(text: &str) -> Option<usize> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = (!whole.is_empty() && digits(whole) && digits(fraction)).then(|| whole.parse::<u64>().ok())??;
+    let number = (!whole.is_empty() && digits(whole) && digits(fraction)).then(|| whole.parse::<i64>().ok())??;
     Some(usize::try_from(number).unwrap_or(MAX_PAGE).min(MAX_PAGE))
 }
 

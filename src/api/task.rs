@@ -78,7 +78,7 @@ async fn create_task(state: &ApiState, caller: Principal, request: Request) -> A
         ("priority" = Option<String>, Query, description = "low, normal, high or urgent"),
         ("parent_task_id" = Option<String>, Query, description = "sub-tasks of this task"),
         ("assigned_service" = Option<String>, Query, description = "tasks of this service"),
-        ("limit" = Option<u32>, Query, minimum = 0, description = "tasks at the most; default 50, at the most 1000"),
+        ("limit" = Option<u64>, Query, minimum = 0, description = "tasks at the most; default 50, at the most 1000"),
         ("cursor" = Option<String>, Query, pattern = "^(AQ[A-Za-z0-9_-]{31}[AQgw])?$", description = "next_cursor of the page before"),
     ),
     responses((status = 200, body = TaskList), (status = 400, description = "`query_failed`"))

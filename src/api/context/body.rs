@@ -214,6 +214,7 @@ fn session(object: &Object<'_>, name: &str) -> Result<Option<SessionId>, Problem
 /// A session that is taken in from elsewhere: `session_id` or `sessionId` says which, `event_count` or `eventCount` how
 /// many events it has (default: those that it brings).
 #[derive(ToSchema)]
+#[schema(as = SessionIngest)]
 #[allow(dead_code, reason = "describes what `read` reads")]
 pub(super) struct SyncSession {
     /// `SESSION_INGEST`.

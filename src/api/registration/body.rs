@@ -45,7 +45,7 @@ pub(super) struct StatusChange {
     #[schema(min_length = 1, max_length = 64)]
     pub(super) status: String,
     /// When it was last deployed, as the client writes times.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     last_deployed: Option<String>,
 }
 

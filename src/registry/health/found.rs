@@ -13,6 +13,7 @@ use crate::upstream::probe::ProbeError;
 /// How a service fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ServiceHealth)]
 pub enum Health {
     /// It answers 2xx, on every endpoint.
     Healthy,
