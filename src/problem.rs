@@ -31,6 +31,11 @@ const OVERLOAD_RETRY_AFTER: u32 = 1;
 /// How long a client should wait for a store that cannot be used, in seconds.
 const STORE_RETRY_AFTER: u32 = 1;
 
+/// Where sessions are taken in.
+const SYNC: [&str; 2] = ["/api/context/sync", "/api/v1/context/sync"];
+/// Where sessions are.
+const SESSIONS: &str = "/api/v1/sessions";
+
 /// The word of the error that a local answer is, for the access log.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorWord(pub &'static str);
@@ -84,6 +89,16 @@ impl Problem {
             code: None,
             exceeded: None,
             shape: Shape::Plain,
+        }
+    }
+
+    /// The same error as the family of `path` tells it, wherever it arose.
+    #[must_use]
+    pub fn of_path(self, path: &str) -> Self {
+        match self.shape {
+            Shape::Plain if SYNC.contains(&path) => Self { shape: Shape::Ok, ..self },
+            Shape::Plain if is_at_or_below(path, SESSIONS) => self.in_session_shape(),
+            _ => self,
         }
     }
 
@@ -269,6 +284,10 @@ impl Problem {
     }
 }
 
+fn is_at_or_below(path: &str, top: &str) -> bool {
+    path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
@@ -300,6 +319,24 @@ impl From<BadHost> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_as_the_family_of_its_path_does() {
+        let shape = |path: &str| Problem::method_not_allowed("GET").of_path(path).shape;
+        for (path, expected) in [
+            ("/api/context/tasks", Shape::Plain),
+            ("/api/context/sync", Shape::Ok),
+            ("/api/v1/context/sync", Shape::Ok),
+            ("/api/context/sync-events", Shape::Plain),
+            ("/api/v1/sessions", Shape::Session),
+            ("/api/v1/sessions/x/y", Shape::Session),
+            ("/api/v1/sessionsx", Shape::Plain),
+        ] {
+            assert_eq!(shape(path), expected, "{path}");
+        }
+        let refused = Problem::ingest_refused("m".to_owned()).of_path("/api/v1/sessions");
+        assert_eq!(refused.shape, Shape::Ok, "its own shape stays");
+    }
 
     #[test]
     fn the_two_shapes() {

@@ -41,7 +41,7 @@ pub use api_key::KeyStore;
 pub use context::ContextStore;
 pub use event::{EventPage, EventSink, EventStore, StoredEvent};
 pub use registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
-pub use session::{SessionEnded, SessionPage, SessionStarted, SessionStore};
+pub use session::{SessionEnded, SessionPage, SessionPosition, SessionQuery, SessionStarted, SessionStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
 pub use upkeep::Upkeep;
 

@@ -1,8 +1,9 @@
 //! Format 2 of the embedded store: what it adds to format 1 (`m0001_context_sync.rs`), whose records stay as they are.
 //!
 //! New are services that register themselves, what is known of a project from one session to the next, how far the
-//! event log was cut, and the order of a session's files. The step from format 1 writes the format record anew and nothing else: there was nothing of these
-//! kinds before. Versions before 0.2.0 do not know them and would not carry them along.
+//! event log was cut, and the order of a session's files and of a chitty id's sessions. The step from format 1 writes the
+//! format record anew and nothing else: there was nothing of these kinds before, nor any file or session. Versions before
+//! 0.2.0 do not know them and would not carry them along.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,8 @@ pub mod kind {
     /// `g chitty 0 session 0 active(1) !last_accessed(8) SHA-256 of the URI(32)` → nothing; of context files. The
     /// first is 0 for a file in the active set, else 1.
     pub const FILE_BY_ACCESS: u8 = b'g';
+    /// `h chitty 0 !created(8) session 0` → nothing; of sessions.
+    pub const SESSION_BY_AGE: u8 = b'h';
     /// `j chitty 0 SHA-256 of the project's key(32)` → [`super::ProjectRecord`].
     pub const PROJECT: u8 = b'j';
 }

@@ -20,7 +20,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a body may take to arrive: it is held in memory until it is whole.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 /// Entries of a page at the most; more are asked for in vain.
-const MAX_PAGE: usize = 1000;
+pub(super) const MAX_PAGE: usize = 1000;
 /// Longest idempotency key, in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 

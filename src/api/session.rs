@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /api/v1/sessions` | 200 `{success, data: session, metadata}` |
-//! | `GET /api/v1/sessions` | 200 `{success, data: {count, sessions}, metadata}` |
+//! | `GET /api/v1/sessions` | 200 `{success, data: {count, sessions, next_cursor}, metadata}` |
 //! | `GET /api/v1/sessions/{id}` | 200 `{success, data: session, metadata}` |
 //! | `PATCH /api/v1/sessions/{id}` | 200 `{success, data: session, metadata}` |
 //! | `GET /api/v1/sessions/{id}/context` | 200 `{success, data, metadata}` |
@@ -14,6 +14,7 @@
 
 mod answer;
 mod body;
+mod query;
 mod sync;
 
 use axum::Json;
@@ -28,13 +29,12 @@ use super::{ApiState, now, pages};
 use crate::model::id::SessionId;
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;
+use crate::store::SessionPage;
 use answer::{About, Answered, ContextBody, ContextPut, SessionBody, SessionError, SessionList, SessionSynced};
 use body::{CreateSession, PatchSession, PutContext, SyncSession};
 
 /// Largest body of a request, in bytes: a thousand decisions of 4 KiB are hardly more.
 const MAX_BODY: usize = 4 << 20;
-/// Sessions of a list at the most.
-const MAX_LIST: usize = 1000;
 
 type Answer = Result<Response, Problem>;
 type InPath = Result<Path<String>, PathRejection>;
@@ -65,19 +65,32 @@ pub(super) async fn create(State(state): State<ApiState>, Caller(caller): Caller
     .await
 }
 
-/// Lists the sessions of the key's chitty id, the newest first: 1,000 at the most, and as many as 4 MiB hold.
+/// Lists the sessions of the key's chitty id, the newest first; a page ends early where it takes more than a MiB, or many
+/// others are over.
 #[utoipa::path(get, path = "/api/v1/sessions", operation_id = "list_sessions", tag = "sessions",
     security(("apiKey" = ["context:read"])),
-    params(("X-ChittyID" = Option<String>, Header, description = "default: whoever the key says; another is 403")),
-    responses((status = 200, body = Answered<SessionList>))
+    params(
+        ("X-ChittyID" = Option<String>, Header, description = "default: whoever the key says; another is 403"),
+        ("limit" = Option<u32>, Query, minimum = 0, description = "sessions at the most; default and maximum 1000"),
+        ("cursor" = Option<String>, Query, pattern = "^([A-Za-z0-9_-]{14,184})?$", description = "next_cursor of the page before"),
+    ),
+    responses(
+        (status = 200, body = Answered<SessionList>),
+        (status = 400, body = SessionError, description = "`INVALID_REQUEST`"),
+    )
 )]
 pub(super) async fn list(State(state): State<ApiState>, Caller(caller): Caller, request: Request) -> Answer {
-    let about = about(request.extensions());
+    let (about, uri) = (about(request.extensions()), request.uri().clone());
     told(async {
+        let query = query::read(uri.query().unwrap_or_default(), &caller)?;
         let turn = state.pages.turn(&caller.key_id).await?;
-        let page = state.store.sessions(&caller.chitty_id, MAX_LIST).await?;
+        let page = match query.limit {
+            0 => SessionPage::default(),
+            _ => state.store.list_sessions(query).await?,
+        };
+        let next_cursor = page.next.as_ref().map(query::to_cursor);
         let sessions: Vec<SessionBody> = page.sessions.into_iter().map(Into::into).collect();
-        let data = SessionList { count: sessions.len(), sessions };
+        let data = SessionList { count: sessions.len(), sessions, next_cursor };
         pages::json(turn, page.bytes, success(data, about)).await
     })
     .await

@@ -4,17 +4,7 @@ use http::StatusCode;
 
 use super::{Problem, Shape};
 
-/// Where sessions are taken in.
-const SYNC: [&str; 2] = ["/api/context/sync", "/api/v1/context/sync"];
-
 impl Problem {
-    /// The same error with what every error of `path` has, wherever it arose.
-    #[must_use]
-    pub fn of_path(self, path: &str) -> Self {
-        let shape = if self.shape == Shape::Plain && SYNC.contains(&path) { Shape::Ok } else { self.shape };
-        Self { shape, ..self }
-    }
-
     /// 400: the body is no JSON.
     #[must_use]
     pub fn bad_json(message: String) -> Self {

@@ -1,9 +1,9 @@
 //! The keys of the embedded store: `migrations/embedded/m0001_context_sync.rs` says which there are, this makes them.
 
-use super::TaskPosition;
 use super::context::FilePosition;
 use super::migration::m0001_context_sync::kind;
 use super::migration::m0002_identity_and_registry::kind as later;
+use super::{SessionPosition, TaskPosition};
 use crate::model::file::ContextFile;
 use crate::model::id::{ChittyId, KeyId, SessionId, TaskId};
 use crate::model::key::KeyHash;
@@ -105,9 +105,23 @@ pub(super) fn indexes(task: &Task) -> Vec<Vec<u8>> {
     keys.into_iter().map(|prefix| with(prefix, &order)).collect()
 }
 
-/// What all sessions of a chitty id begin with.
-pub(super) fn sessions(owner: &ChittyId) -> Vec<u8> {
-    owned(kind::SESSION, owner)
+/// What the places of all sessions of a chitty id begin with.
+pub(super) fn sessions_by_age(owner: &ChittyId) -> Vec<u8> {
+    owned(later::SESSION_BY_AGE, owner)
+}
+
+/// The place of a session in the order of lists.
+pub(super) fn session_at(owner: &ChittyId, position: &SessionPosition) -> Vec<u8> {
+    let mut key = with(sessions_by_age(owner), &(!position.created.as_millis()).to_be_bytes());
+    key.extend_from_slice(position.id.as_str().as_bytes());
+    with(key, &[0])
+}
+
+/// The inverse of [`session_at`], from what stands behind the owner.
+pub(super) fn session_position(place: &[u8]) -> Option<SessionPosition> {
+    let (created, id) = place.split_first_chunk()?;
+    let id = std::str::from_utf8(id.strip_suffix(&[0])?).ok()?;
+    Some(SessionPosition { created: Time::from_millis(!u64::from_be_bytes(*created)), id: id.parse().ok()? })
 }
 
 /// What is known of a project; `name` is the SHA-256 of its key.

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::SessionPosition;
 use super::context::FilePosition;
 use super::embedded::api_key::decode_key;
 use super::embedded::task::{decode_task, to_record};
@@ -217,6 +218,12 @@ impl Record {
                 };
                 let prefix = in_session(second::FILE_BY_ACCESS, &file.chitty_id, &file.session_id)?;
                 vec![[prefix, key::file_order(position).to_vec()].concat()]
+            }
+            Self::Session(session) => {
+                let owner = session.chitty_id.parse().map_err(|_| RecordError::Damaged)?;
+                let id = session.id.parse().map_err(|_| RecordError::Damaged)?;
+                let position = SessionPosition { created: Time::from_millis(session.created), id };
+                vec![key::session_at(&owner, &position)]
             }
             _ => Vec::new(),
         })

@@ -6,12 +6,42 @@ use super::StoreError;
 use crate::model::id::{ChittyId, SessionId};
 use crate::model::json::Json;
 use crate::model::session::{NewSession, Project, Session, SessionPatch};
+use crate::model::time::Time;
 
-/// Some sessions.
+/// Which sessions: those of one chitty id that are not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionQuery {
+    /// Whose.
+    pub chitty_id: ChittyId,
+    /// Begin behind this one.
+    pub after: Option<SessionPosition>,
+    /// Sessions at the most.
+    pub limit: usize,
+}
+
+/// Where a session stands in the order of lists: the newest first; of those made in one moment, the lesser id first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of Session")]
+pub struct SessionPosition {
+    pub created: Time,
+    pub id: SessionId,
+}
+
+impl Session {
+    /// Where it stands in the order of lists.
+    #[must_use]
+    pub fn position(&self) -> SessionPosition {
+        SessionPosition { created: self.created, id: self.id.clone() }
+    }
+}
+
+/// Some sessions, and where the next ones begin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionPage {
-    /// The newest first; of those made in one moment, the lesser id first. Without their context.
+    /// In order, without their context. May be fewer than asked for when they are large, or many others are over.
     pub sessions: Vec<Session>,
+    /// Behind which the next page begins; `None` = that was all.
+    pub next: Option<SessionPosition>,
     /// What they take, about.
     pub bytes: usize,
 }
@@ -51,8 +81,8 @@ pub trait SessionStore: Send + Sync {
     /// One session with its context.
     async fn session(&self, owner: &ChittyId, id: &SessionId) -> Result<Option<Session>, StoreError>;
 
-    /// The newest sessions, `limit` at the most and never more than 1,000, and as many as 4 MiB hold.
-    async fn sessions(&self, owner: &ChittyId, limit: usize) -> Result<SessionPage, StoreError>;
+    /// Some sessions of a chitty id.
+    async fn list_sessions(&self, query: SessionQuery) -> Result<SessionPage, StoreError>;
 
     /// Changes a session.
     ///

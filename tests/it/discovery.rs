@@ -71,7 +71,8 @@ fn the_document_has_every_key_of_the_contract() {
     ] {
         rows.holds(pointer, document.pointer(pointer).is_some(), &document);
     }
-    let tasks = format!("http://{CONNECT}:{}/api/context/tasks", daemon.port);
+    let context = format!("http://{CONNECT}:{}/api/context", daemon.port);
+    let tasks = format!("{context}/tasks");
     for (pointer, value) in [
         ("/version", json!("1.0.0")),
         ("/ecosystem", json!("TestOS")),
@@ -86,7 +87,10 @@ fn the_document_has_every_key_of_the_contract() {
         ("/endpoints/sse", json!(format!("http://{CONNECT}:{}/sse", daemon.port))),
         ("/context_sync/tasks/update", json!(format!("{tasks}/{{task_id}}"))),
         ("/capabilities/services/health_check", json!(format!("http://{CONNECT}:{}/api/services/status", daemon.port))),
+        ("/context_sync/files/set_active", json!(format!("{context}/files/set-active"))),
+        ("/context_sync/files/sync_report", json!(format!("{context}/files/sync-report"))),
         // not built yet: null, and counts are 0
+        ("/context_sync/files/upload", Value::Null),
         ("/capabilities/mcp/tools_count", json!(0)),
         ("/context_sync/files/presign", Value::Null),
     ] {

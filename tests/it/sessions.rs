@@ -168,11 +168,13 @@ fn what_cannot_be_meant_is_named() {
         ("PATCH", &in_context),
         ("GET", SYNC),
     ] {
-        rows.eq(format!("{method} {target}"), &405, &daemon.ask(&alice.ask(method, target)).status());
+        let answer = daemon.ask(&alice.ask(method, target));
+        rows.eq(format!("{method} {target}"), &"405 method_not_allowed".to_owned(), &fate(&answer));
+        rows.eq(format!("{method} {target}: its shape"), &json!("method_not_allowed"), &answer.json()["error"]["code"]);
     }
     for below in ["metrics", "ws", "migrate"] {
         let target = format!("{path}/{below}");
-        rows.eq(&target, &"404 not_found".to_owned(), &daemon.ask(&alice.ask("GET", &target)).fate());
+        rows.eq(&target, &"404 not_found".to_owned(), &fate(&daemon.ask(&alice.ask("GET", &target))));
     }
     let coded = post(&alice, &json!({"sessionId": "t"})).header("Content-Encoding", "gzip");
     rows.eq("a coded body", &"415 unsupported_media_type".to_owned(), &fate(&daemon.ask(&coded)));
@@ -218,7 +220,7 @@ fn a_list_has_ones_own_sessions_the_newest_first() {
     let daemon = Daemon::builder().start();
     let (alice, bob) = (Tenant::new(&daemon, "alice"), Tenant::new(&daemon, "bob"));
     let none = data(&daemon.ask(&alice.ask("GET", SESSIONS)));
-    assert_eq!(none, json!({"count": 0, "sessions": []}));
+    assert_eq!(none, json!({"count": 0, "sessions": [], "next_cursor": null}));
     for id in ["b", "a", "c"] {
         data(&daemon.ask(&post(&alice, &json!({"sessionId": id}))));
     }
@@ -227,6 +229,19 @@ fn a_list_has_ones_own_sessions_the_newest_first() {
     assert_eq!(list["count"], 3);
     let place = |session: &Value| (u64::MAX - session["created"].as_u64().unwrap(), session["id"].to_string());
     assert!(list["sessions"].as_array().unwrap().is_sorted_by_key(place), "{list}");
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..3 {
+        let page = data(&daemon.ask(&alice.ask("GET", &format!("{SESSIONS}?limit=1&cursor={cursor}"))));
+        pages.extend(page["sessions"].as_array().unwrap().clone());
+        page["next_cursor"].as_str().unwrap_or_default().clone_into(&mut cursor);
+    }
+    assert_eq!((json!(pages), cursor.as_str()), (list["sessions"].clone(), ""));
+    for query in ["limit=x", "limit=-1", "cursor=nonsense"] {
+        let refused = daemon.ask(&alice.ask("GET", &format!("{SESSIONS}?{query}")));
+        assert_eq!(fate(&refused), "400 INVALID_REQUEST", "{query}");
+    }
+    assert_eq!(data(&daemon.ask(&alice.ask("GET", &format!("{SESSIONS}?limit=0"))))["count"], 0);
+    assert_eq!(daemon.ask(&bob.ask("GET", &format!("{SESSIONS}?chittyId=alice"))).status(), 403);
     let daemon = daemon.restart();
     assert_eq!(data(&daemon.ask(&alice.ask("GET", SESSIONS))), list, "after a restart, too");
     let theirs = data(&daemon.ask(&bob.ask("GET", SESSIONS)));

@@ -101,6 +101,9 @@ pub(super) struct SessionList {
     pub(super) count: usize,
     /// The newest first.
     pub(super) sessions: Vec<SessionBody>,
+    /// What to send as `cursor` for the next page; `null` = this was the last.
+    #[schema(required)]
+    pub(super) next_cursor: Option<String>,
 }
 
 /// A value is in the context.

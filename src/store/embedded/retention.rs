@@ -16,7 +16,7 @@ use crate::store::kv::{Direction, Kv, KvError};
 use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{CommitRecord, EventRecord, OnceRecord, SessionRecord};
 use crate::store::migration::m0002_identity_and_registry::TrimmedRecord;
-use crate::store::record::Kind;
+use crate::store::record::{Kind, Record};
 use crate::store::value::{Broken, Gather};
 use crate::store::{Retention, StoreError, key, value};
 
@@ -296,6 +296,12 @@ fn remove(transaction: &mut Transaction<'_>, kind: Kind, keys: &[Vec<u8>], now: 
         match value {
             Ok(Some(value)) if is_over(kind, &value, now) => {
                 transaction.remove(key)?;
+                let indexes = Record::read(key, &value).and_then(|record| record.indexes());
+                for index in indexes.unwrap_or_default() {
+                    if transaction.entry(&index)?.is_some() {
+                        transaction.remove(&index)?;
+                    }
+                }
                 removed += 1;
             }
             Ok(_) | Err(None) => {}

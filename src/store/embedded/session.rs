@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Embedded, unreachable_engine};
+use super::{Embedded, read_replaced, unreachable_engine};
 use crate::model::id::{ChittyId, SessionId};
 use crate::model::json::Json;
 use crate::model::session::{NewSession, Project, Session, SessionPatch, SessionState};
@@ -17,16 +17,16 @@ use crate::store::kv::{Direction, Kv};
 use crate::store::migration::m0001_context_sync::SessionRecord;
 use crate::store::migration::m0002_identity_and_registry::ProjectRecord;
 use crate::store::migration::{RecordError, decode};
-use crate::store::{SessionEnded, SessionPage, SessionStarted, SessionStore, StoreError, key, value};
+use crate::store::{
+    SessionEnded, SessionPage, SessionPosition, SessionQuery, SessionStarted, SessionStore, StoreError, key,
+};
 
-/// Sessions of a list, at the most.
-const MAX_LIST: usize = 1000;
-/// What the sessions of a list may take, about.
-const LIST_BYTES: usize = 4 << 20;
-/// Keys of sessions that are looked up in one go.
-const STRIDE: usize = 256;
-/// Looks at a record that is changed again and again meanwhile.
-const ATTEMPTS: usize = 100;
+/// Bytes of sessions in one page, about: what a client is sent at once.
+const PAGE_BYTES: usize = 1 << 20;
+/// Bytes of records that are read for one page, about: contexts are read and not shown.
+const READ_BYTES: usize = 16 << 20;
+/// Sessions that are over, at the most, among which a page is looked for.
+const LOOKED_AT: usize = 1000;
 
 #[async_trait]
 impl SessionStore for Embedded {
@@ -43,9 +43,8 @@ impl SessionStore for Embedded {
         .await
     }
 
-    async fn sessions(&self, owner: &ChittyId, limit: usize) -> Result<SessionPage, StoreError> {
-        let owner = owner.clone();
-        self.read("list_sessions", move |kv| list(kv, &owner, limit.min(MAX_LIST), Time::now())).await
+    async fn list_sessions(&self, query: SessionQuery) -> Result<SessionPage, StoreError> {
+        self.read("list_sessions", move |kv| list(kv, &query, Time::now())).await
     }
 
     async fn patch_session(
@@ -201,90 +200,66 @@ fn stored(transaction: &mut Transaction<'_>, key: &[u8]) -> Result<Option<Sessio
     Ok(session.filter(|session| !session.is_over(transaction.now())))
 }
 
-/// Puts a session in place of whatever is there.
+/// Puts a session, with its place in the order of lists, where whatever was there was.
 fn put(transaction: &mut Transaction<'_>, key: &[u8], session: &Session) -> Result<(), StoreError> {
-    if transaction.entry(key)?.is_some() {
+    let owner = &session.chitty_id;
+    if let Some(before) = transaction.record::<SessionRecord>(key)? {
+        let position = SessionPosition { created: Time::from_millis(before.created), id: session.id.clone() };
         transaction.remove(key)?;
+        transaction.remove(&key::session_at(owner, &position))?;
     }
-    transaction.insert(key, &to_record(session))
+    transaction.insert(key, &to_record(session))?;
+    transaction.insert_index(key::session_at(owner, &session.position()))
 }
 
-/// The newest sessions, as many as were asked for and as there is room for.
-fn list(kv: &dyn Kv, owner: &ChittyId, limit: usize, now: Time) -> Result<SessionPage, StoreError> {
-    let prefix = key::sessions(owner);
-    let mut newest = BTreeMap::new();
-    let (mut bytes, mut after, mut left_out) = (0, None, None);
-    loop {
-        let keys = next_keys(kv, &prefix, after.as_deref())?;
-        let Some(last) = keys.last().cloned() else { break };
-        for key in keys {
-            // One that has gone meanwhile is not in this list any more.
-            let Some((mut session, size)) = find(kv, &key)? else { continue };
-            if session.is_over(now) {
-                continue;
-            }
-            session.context = Vec::new();
-            let place = (!session.created.as_millis(), session.id.clone());
-            // What stands behind one that was left out is left out too, so that a list has no holes.
-            if left_out.as_ref().is_some_and(|left_out| *left_out < place) {
-                continue;
-            }
-            bytes += size;
-            newest.insert(place, (session, size));
-            while newest.len() > limit || (bytes > LIST_BYTES && newest.len() > 1) {
-                let Some((place, (_, size))) = newest.pop_last() else { break };
-                bytes -= size;
-                left_out = Some(place);
-            }
-        }
-        after = Some(last);
-    }
-    Ok(SessionPage { sessions: newest.into_values().map(|(session, _)| session).collect(), bytes })
-}
-
-/// Keys of sessions behind `after`.
-fn next_keys(kv: &dyn Kv, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Vec<u8>>, StoreError> {
-    let mut keys: Vec<Vec<u8>> = Vec::new();
-    let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
-    let scanned = kv.range((start, Bound::Unbounded), Direction::Forward, &mut |key, _| {
-        if !key.starts_with(prefix) || keys.len() == STRIDE {
+/// One page: places in the order of lists, then the record of each.
+fn list(kv: &dyn Kv, query: &SessionQuery, now: Time) -> Result<SessionPage, StoreError> {
+    let prefix = key::sessions_by_age(&query.chitty_id);
+    let from = match &query.after {
+        Some(position) => Bound::Excluded(key::session_at(&query.chitty_id, position)),
+        None => Bound::Included(prefix.clone()),
+    };
+    let mut places = Vec::new();
+    let mut more = false;
+    let scanned = kv.range((from.as_ref().map(Vec::as_slice), Bound::Unbounded), Direction::Forward, &mut |at, _| {
+        let Some(place) = at.strip_prefix(&*prefix) else { return ControlFlow::Break(()) };
+        more = places.len() >= LOOKED_AT + query.limit;
+        if more {
             return ControlFlow::Break(());
         }
-        // An id ends in its only zero byte; what continues a value has one byte more.
-        if key[prefix.len()..].iter().position(|byte| *byte == 0) == Some(key.len() - prefix.len() - 1) {
-            keys.push(key.to_vec());
-        }
+        places.push(key::session_position(place));
         ControlFlow::Continue(())
     });
     scanned.map_err(|error| unreachable_engine(&error))?;
-    Ok(keys)
-}
-
-/// The session under `key`, over or not, and what it takes without its context, about.
-fn find(kv: &dyn Kv, key: &[u8]) -> Result<Option<(Session, usize)>, StoreError> {
-    let Some(record) = read(kv, key)? else { return Ok(None) };
-    let record: SessionRecord = decode(&record).map_err(unreadable)?;
-    let decisions: usize = record.decisions.iter().map(String::len).sum();
-    let size = 512 + record.metadata.as_ref().map_or(0, String::len) + decisions;
-    to_session(record).map(|session| Some((session, size))).map_err(unreadable)
-}
-
-/// The value of `key` as it was written. The pieces of a long one may be replaced between two looks, and there is no
-/// telling from them; so it is looked at until it is twice the same.
-fn read(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let get = |key: &[u8]| kv.get(key).map_err(|error| Some(unreachable_engine(&error)));
-    let mut before = None;
-    for _ in 0..ATTEMPTS {
-        match value::read(key, get, || None) {
-            Ok(Some(value)) if !value::is_one_entry(value.len()) && before.as_ref() != Some(&value) => {
-                before = Some(value);
-            }
-            Ok(value) => return Ok(value),
-            Err(Some(error)) => return Err(error),
-            Err(None) => before = None,
+    let mut page = SessionPage::default();
+    let (mut read, mut last) = (0, None);
+    for position in places {
+        let position = position.ok_or_else(|| unreadable(RecordError::Damaged))?;
+        if page.sessions.len() == query.limit || page.bytes >= PAGE_BYTES || read >= READ_BYTES {
+            page.next = last;
+            return Ok(page);
         }
+        // One that has gone meanwhile, or was begun anew, is not in its place any more.
+        if let Some((mut session, bytes)) = find(kv, &key::session(&query.chitty_id, &position.id))? {
+            read += bytes;
+            if session.position() == position && !session.is_over(now) {
+                session.context = Vec::new();
+                let json = session.decisions.iter().chain([&session.metadata]);
+                page.bytes += 512 + json.map(|json| json.text().len()).sum::<usize>();
+                page.sessions.push(session);
+            }
+        }
+        last = Some(position);
     }
-    Err(unreadable(RecordError::Damaged))
+    page.next = last.filter(|_| more);
+    Ok(page)
+}
+
+/// The session under `key`, over or not, and what its record takes.
+fn find(kv: &dyn Kv, key: &[u8]) -> Result<Option<(Session, usize)>, StoreError> {
+    let Some(record) = read_replaced(kv, key)? else { return Ok(None) };
+    let session = decode(&record).and_then(to_session).map_err(unreadable)?;
+    Ok(Some((session, record.len())))
 }
 
 fn to_record(session: &Session) -> SessionRecord {

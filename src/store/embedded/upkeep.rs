@@ -108,6 +108,7 @@ fn name_of(letter: char) -> String {
         kind::TASK_BY_PARENT => "task_by_parent".to_owned(),
         kind::TASK_BY_SERVICE => "task_by_service".to_owned(),
         later::FILE_BY_ACCESS => "file_by_access".to_owned(),
+        later::SESSION_BY_AGE => "session_by_age".to_owned(),
         byte => Kind::of(byte).map_or_else(|| format!("unknown {letter:?}"), |kind| kind.as_str().to_owned()),
     }
 }

@@ -1,5 +1,5 @@
 //! Whether everything in the store agrees: every record can be read and is where it belongs, every task has its place,
-//! tasks and files have their index entries, and every place and index entry has what it is of.
+//! tasks, files and sessions have their index entries, and every place and index entry has what it is of.
 //!
 //! The store is read in steps, so that it can be written meanwhile. What looks wrong may then only have been in motion:
 //! it is a suspect, and becomes a finding when it is looked at again while nothing moves.
@@ -24,8 +24,14 @@ const MAX_FINDINGS: usize = 100;
 const MAX_SUSPECTS: usize = 1000;
 
 /// The kinds whose entries follow from records and have no value.
-pub(in crate::store) const INDEXES: [u8; 5] =
-    [kind::TASK_BY_STATUS, kind::TASK_BY_PRIORITY, kind::TASK_BY_PARENT, kind::TASK_BY_SERVICE, later::FILE_BY_ACCESS];
+pub(in crate::store) const INDEXES: [u8; 6] = [
+    kind::TASK_BY_STATUS,
+    kind::TASK_BY_PRIORITY,
+    kind::TASK_BY_PARENT,
+    kind::TASK_BY_SERVICE,
+    later::FILE_BY_ACCESS,
+    later::SESSION_BY_AGE,
+];
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,7 +209,11 @@ fn check<E>(key: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>
         let fits = indexes.iter().any(|index| index == key);
         // It may have gone since it was seen.
         let gone = !fits && get(key)?.is_none();
-        let what = if kind == later::FILE_BY_ACCESS { "file" } else { "task" };
+        let what = match kind {
+            later::FILE_BY_ACCESS => "file",
+            later::SESSION_BY_AGE => "session",
+            _ => "task",
+        };
         return Ok((!fits && !gone).then(|| format!("the index entry {} has no {what}", shown(key))));
     }
     let value = match read(key, &mut get)? {
@@ -290,13 +300,18 @@ fn is_continuation<E>(key: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<V
     Ok(number > 0 && get(of)?.is_some_and(|entry| value::continuations(&entry) >= number))
 }
 
-/// Where the record of an index entry is, in the same session: a task has the same order, a file's order ends in its key.
+/// Where the record of an index entry is: a task has the same order in the same session, a file's order ends in its key,
+/// and a session's in its id.
 pub(in crate::store) fn record_of_index(key: &[u8]) -> Option<Vec<u8>> {
     let (of, length) = match *key.first()? {
         later::FILE_BY_ACCESS => (kind::CONTEXT_FILE, 32),
         _ => (kind::TASK, key::ORDER),
     };
     let mut zeros = key.iter().enumerate().skip(1).filter(|(_, byte)| **byte == 0);
+    if key[0] == later::SESSION_BY_AGE {
+        let (end, _) = zeros.next()?;
+        return Some([&[kind::SESSION], &key[1..=end], key.get(end + 9..)?].concat());
+    }
     let (end, _) = zeros.nth(1)?;
     let order = key.len().checked_sub(length).filter(|order| *order > end)?;
     Some([&[of], &key[1..=end], &key[order..]].concat())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{chitty, open, session};
 use crate::model::json::Json;
 use crate::model::session::{NewSession, Project, SessionPatch, SessionState};
-use crate::store::{Engine, SessionStore, Store, StoreError};
+use crate::store::{Engine, SessionQuery, SessionStore, Store, StoreError};
 
 fn json(text: &str) -> Json {
     Json::parse(text.to_owned()).unwrap()
@@ -17,6 +17,10 @@ fn new(owner: &str, id: &str, metadata: &str) -> NewSession {
 
 fn project(org: &str, slug: &str) -> Project {
     Project { org: org.to_owned(), slug: slug.to_owned() }
+}
+
+fn page(owner: &str, limit: usize) -> SessionQuery {
+    SessionQuery { chitty_id: chitty(owner), after: None, limit }
 }
 
 fn long(bytes: usize) -> Json {
@@ -67,7 +71,7 @@ async fn sessions_of_another_chitty_id_do_not_exist(engine: Engine) {
         .await
         .unwrap();
     assert_eq!(store.session(&bob, &s).await.unwrap(), None);
-    assert_eq!(store.sessions(&bob, 1000).await.unwrap().sessions, []);
+    assert_eq!(store.list_sessions(page("bob", 1000)).await.unwrap().sessions, []);
     let patched = store.patch_session(&bob, &s, SessionPatch::default()).await;
     assert!(matches!(patched, Err(StoreError::NoSuchSession)));
     let put = store.put_context(&bob, &s, "k".to_owned(), json("1")).await;
@@ -90,21 +94,40 @@ async fn lists_begin_with_the_newest_and_keep_to_their_limits(engine: Engine) {
     for n in 0..6 {
         store.put_context(&chitty("alice"), &session("s007"), n.to_string(), long(60_000)).await.unwrap();
     }
-    let all = store.sessions(&chitty("alice"), 1000).await.unwrap().sessions;
+    let all = store.list_sessions(page("alice", 1000)).await.unwrap().sessions;
     assert_eq!(all.len(), 300);
     assert!(all.is_sorted_by_key(|session| (u64::MAX - session.created.as_millis(), session.id.clone())));
     assert!(all.iter().all(|session| session.context.is_empty()));
-    assert_eq!(store.sessions(&chitty("alice"), 7).await.unwrap().sessions, all[..7]);
-    assert_eq!(store.sessions(&chitty("alice"), 0).await.unwrap().sessions, []);
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let some = store.list_sessions(SessionQuery { after, ..page("alice", 7) }).await.unwrap();
+        assert!(some.sessions.len() <= 7);
+        found.extend(some.sessions);
+        after = some.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, all);
+    assert_eq!(store.list_sessions(page("alice", 0)).await.unwrap().sessions, []);
 
     for n in 0..80 {
         let large = NewSession { metadata: long(64 * 1024), ..new("bob", &format!("s{n}"), "{}") };
         store.create_session(large).await.unwrap();
     }
-    let some = store.sessions(&chitty("bob"), 1000).await.unwrap();
-    assert!(some.sessions.len() > 50 && some.sessions.len() < 64 && some.bytes <= 4 << 20, "{}", some.sessions.len());
-    let listed: Vec<u64> = some.sessions.iter().map(|session| session.created.as_millis()).collect();
-    assert!(listed.is_sorted_by(|a, b| a >= b));
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+    loop {
+        let some = store.list_sessions(SessionQuery { after, ..page("bob", 1000) }).await.unwrap();
+        assert!(some.bytes < 1_200_000, "{}", some.bytes);
+        (pages, after) = (pages + 1, some.next);
+        found.extend(some.sessions.into_iter().map(|session| (u64::MAX - session.created.as_millis(), session.id)));
+        if after.is_none() {
+            break;
+        }
+    }
+    assert!(found.len() == 80 && found.is_sorted() && (5..8).contains(&pages), "{} in {pages}", found.len());
+    let report = store.verify().unwrap();
+    assert_eq!((report.findings, report.entries[&'n']), (vec![], report.entries[&'h']));
 }
 
 async fn changes_at_one_time_add_up_and_readers_see_whole_sessions(engine: Engine) {

@@ -47,7 +47,8 @@ async fn a_session_whose_time_is_up_does_not_exist_also_after_a_restart() {
 
     let store = open(folder.path());
     assert_eq!(store.session(&alice(), &id("old")).await.unwrap(), None);
-    let listed = store.sessions(&alice(), 1000).await.unwrap().sessions;
+    let listed =
+        store.list_sessions(SessionQuery { chitty_id: alice(), after: None, limit: 1000 }).await.unwrap().sessions;
     assert_eq!(listed.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), ["other"]);
     let patched = store.patch_session(&alice(), &id("old"), SessionPatch::default()).await;
     assert!(matches!(patched, Err(StoreError::NoSuchSession)));
