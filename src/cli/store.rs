@@ -29,7 +29,7 @@ pub(super) enum StoreCommand {
     },
     /// Make the store, which must be empty, of an export; or add the original's tables to it
     Import {
-        /// The export; -: standard input. With --from d1: a SQLite database, or what `wrangler d1 export` writes
+        /// The export; -: standard input. With --from d1: a database file, or what `wrangler d1 export` writes
         file: PathBuf,
         /// What the file is, if no export
         #[arg(long, value_enum)]
@@ -70,7 +70,7 @@ pub(super) enum StoreCommand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum From {
-    /// The tables context_tasks, context_files and sync_events of the original
+    /// The original's tables of tasks, files and sync events
     D1,
 }
 

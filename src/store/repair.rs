@@ -138,8 +138,8 @@ fn work(opener: &Opener, testimony: Option<&Testimony>, unwitnessed: bool) -> Re
     let hopeless = |why: String| RepairError::Hopeless { why, files: folder.engine() };
     let copy = folder.copy().map_err(unusable)?;
     let breaks_down = || opener.damaged("its engine breaks down over it");
-    let opened = survive(breaks_down(), || Ok((opener.open_kv)(&copy)))?;
-    let old = opened.map_err(|error| hopeless(describe(&error)))?;
+    let tried = survive(breaks_down(), || Ok((opener.open_kv)(&copy)))?;
+    let old = tried.map_err(|error| hopeless(describe(&error)))?;
     let place = folder.new_engine().map_err(unusable)?;
     let new = (opener.open_kv)(&place).map_err(|error| RepairError::Failed(describe(&error)))?;
     let report = tempfile::NamedTempFile::new_in(folder.join("")).map_err(unusable)?;

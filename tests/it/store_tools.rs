@@ -273,6 +273,9 @@ fn damage_is_found_and_mended() {
     assert_eq!(daemon.ask(&alice.list("limit=1000")).text(), list);
 }
 
+/// What it is, what it does to the store's folder, and whether the tenant's key is left.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path), bool);
+
 #[test]
 fn a_store_that_serve_refuses_serves_after_its_repair() {
     let mut rows = Rows::new();
@@ -294,7 +297,6 @@ fn a_store_that_serve_refuses_serves_after_its_repair() {
         cut(&log, length - length / 20);
     };
     let witness = |folder: &Path| fs::write(folder.join("witness"), "junk").unwrap();
-    type Damage<'a> = (&'a str, &'a dyn Fn(&Path), bool);
     let cases: [Damage<'_>; 5] = [
         ("behind its witness", &behind, true),
         ("a record is missing", &missing, true),

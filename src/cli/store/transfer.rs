@@ -45,7 +45,7 @@ pub(super) fn export(file: Option<&Path>, configured: &Configured, format: Forma
     let new = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let mut out = Lines::new(BufWriter::new(new));
     write(&configuration, &config, &mut out)?;
-    let records = out.lines.saturating_sub(2);
+    let records = out.count.saturating_sub(2);
     let new = out.to.into_inner().map_err(|error| failed(error.into_error()))?;
     new.as_file().sync_all().map_err(failed)?;
     new.persist(file).map_err(|error| failed(error.error))?;
@@ -64,13 +64,13 @@ fn write<W: Write>(configuration: &Path, config: &Config, out: &mut Lines<W>) ->
 /// Counts lines on their way, and knows the last one.
 struct Lines<W> {
     to: W,
-    lines: u64,
+    count: u64,
     last: Vec<u8>,
 }
 
 impl<W: Write> Lines<W> {
     fn new(to: W) -> Self {
-        Self { to, lines: 0, last: Vec::new() }
+        Self { to, count: 0, last: Vec::new() }
     }
 
     /// Whether the last line is the closing one.
@@ -87,7 +87,7 @@ impl<W: Write> Write for Lines<W> {
                 self.last.clear();
             }
             self.last.extend_from_slice(piece);
-            self.lines += u64::from(piece.ends_with(b"\n"));
+            self.count += u64::from(piece.ends_with(b"\n"));
         }
         Ok(written)
     }

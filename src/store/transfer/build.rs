@@ -110,7 +110,9 @@ impl<'a> Builder<'a> {
         }
         let entries = value::entries(&key, &record.value()?).ok_or(BuildError::TooLong)?;
         self.names.extend(name);
-        entries.into_iter().for_each(|(key, entry)| self.put(key, entry));
+        for (key, entry) in entries {
+            self.put(key, entry);
+        }
         if let (Record::Task(task), Some(place)) = (record, place) {
             let value = encode(&place_of(task))?;
             for (key, entry) in value::entries(&place, &value).ok_or(BuildError::TooLong)? {

@@ -1,4 +1,4 @@
-//! The tables of the original: `context_tasks`, `context_files` and `sync_events` (or `file_sync_events`), from a SQLite
+//! The tables of the original: `context_tasks`, `context_files` and `sync_events` (or `file_sync_events`), from a `SQLite`
 //! database or from the SQL that `wrangler d1 export` writes.
 //!
 //! Columns are found by their names, unknown ones are left alone, missing ones are null. Of a dump only what makes and
@@ -20,7 +20,7 @@ use super::merge::{Merged, Rows};
 use crate::model::id::ChittyId;
 use row::{Row, Table};
 
-/// How every SQLite database begins.
+/// How every `SQLite` database begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Rows looked at in one go.
 const PAGE: usize = 64;

@@ -122,8 +122,7 @@ impl<R: BufRead> Statements<R> {
             let mut comment = false;
             while let Some(byte) = bytes.next() {
                 match (quote, byte) {
-                    (Some(open), byte) if byte == open => quote = None,
-                    (Some(_), _) => {}
+                    (Some(mark), byte) if byte == mark => quote = None,
                     (None, b'\'' | b'"' | b'`') => quote = Some(byte),
                     (None, b'-') if bytes.peek() == Some(&b'-') => {
                         comment = true;

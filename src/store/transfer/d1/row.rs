@@ -53,7 +53,7 @@ pub(super) fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
         let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
         if connection.prepare(sql)?.exists(params![name])? {
             let statement = connection.prepare(&format!("SELECT * FROM \"{name}\" LIMIT 0"))?;
-            let columns = statement.column_names().into_iter().map(str::to_ascii_lowercase).collect();
+            let columns = statement.column_names().map(str::to_ascii_lowercase).collect();
             found.push(Table { name: name.to_owned(), kind, columns });
         }
     }
@@ -293,7 +293,7 @@ fn epoch_millis(millis: i64) -> Option<Time> {
     u64::try_from(millis).ok().map(Time::from_millis)
 }
 
-/// RFC 3339, what SQLite's `datetime()` writes (in UTC), or a number as text.
+/// RFC 3339, what `SQLite`'s `datetime()` writes (in UTC), or a number as text.
 fn moment(text: &str) -> Option<Time> {
     if let Ok(number) = text.parse::<i64>() {
         return epoch(number);
