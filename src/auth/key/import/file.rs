@@ -66,7 +66,9 @@ pub fn read(bytes: &[u8]) -> Result<KeyFile, NotRecords> {
     let mut reader = Reader::default();
     if text.starts_with('[') {
         let items: Vec<Value> = serde_json::from_str(text).map_err(NotRecords::Syntax)?;
-        items.iter().for_each(|item| reader.item(item));
+        for item in &items {
+            reader.item(item);
+        }
     } else if text.starts_with('{') {
         match serde_json::from_str::<Pairs>(text) {
             Ok(pairs) => reader.object(pairs),
