@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise shall end")]
 #![allow(clippy::float_cmp, reason = "metrics are read as floats and count in whole numbers")]
 
+mod access_walk;
 mod callers;
 mod command;
 mod cors;
@@ -10,6 +11,8 @@ mod discovery;
 mod forwarding;
 mod hardening;
 mod hosts;
+mod jwt;
+mod key_life;
 mod keys;
 mod layering;
 mod life;
@@ -23,6 +26,7 @@ mod problems;
 mod registry_file;
 mod registry_http;
 mod reload;
+mod service_auth;
 mod store_crash;
 mod store_damage;
 mod store_disk;
