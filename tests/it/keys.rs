@@ -56,7 +56,18 @@ fn a_key_for_programs_is_one_object_with_all_that_was_asked_for() {
     );
     for (what, made) in [("plain", &plain), ("given", &given)] {
         let keys: Vec<&String> = made.as_object().unwrap().keys().collect();
-        let expected = ["chitty_id", "created_at", "expires_at", "id", "key", "name", "scopes", "session_id"];
+        let expected = [
+            "chitty_id",
+            "created_at",
+            "expires_at",
+            "id",
+            "key",
+            "name",
+            "quota",
+            "rate_limit",
+            "scopes",
+            "session_id",
+        ];
         rows.eq(what, &expected.to_vec(), &keys.iter().map(|k| k.as_str()).collect());
         rows.holds(format!("{what}: key"), is_key(made["key"].as_str().unwrap()), made);
         rows.holds(format!("{what}: id"), made["id"].as_str().is_some_and(|id| !id.is_empty()), made);

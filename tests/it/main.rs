@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise shall end")]
 #![allow(clippy::float_cmp, reason = "metrics are read as floats and count in whole numbers")]
 
+mod access_walk;
 mod admin_api;
 mod callers;
 mod command;
@@ -19,6 +20,8 @@ mod events_resume;
 mod forwarding;
 mod hardening;
 mod hosts;
+mod jwt;
+mod key_life;
 mod keys;
 mod layering;
 mod life;
@@ -35,6 +38,7 @@ mod registry_file;
 mod registry_http;
 mod reload;
 mod schema;
+mod service_auth;
 mod service_status;
 mod sessions;
 mod store_crash;

@@ -22,6 +22,10 @@ pub(crate) mod store;
 pub(crate) mod stream;
 #[path = "../support/task.rs"]
 pub(crate) mod task;
+#[path = "../support/token.rs"]
+pub(crate) mod token;
+#[path = "../support/walk.rs"]
+pub(crate) mod walk;
 
 pub(crate) use client::{Answer, Ask, Client, Ending};
 pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
