@@ -64,6 +64,8 @@ pub struct Config {
     pub onboarding: Onboarding,
     /// Where a browser that asks for `/` is sent; `None` = the built-in page.
     pub landing_page: Option<Url>,
+    /// Whether callers are told that they may ask only so often.
+    pub rate_limiting: bool,
 }
 
 /// `discovery.onboarding`.

@@ -6,9 +6,11 @@ mod demo;
 mod explain;
 mod keys;
 mod logging;
+mod migrate;
 mod output;
 mod routes;
 mod serve;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +52,21 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: keys::Keys,
+    },
+    /// Bring the store of an older version up to date, with a backup beside it
+    Migrate {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        configured: Configured,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Look after the store: copy it out and in, check it, mend it
+    Store {
+        #[command(subcommand)]
+        command: store::StoreCommand,
     },
     /// Print every service with its names and sources, conflicts and unusable entries
     Routes {
@@ -109,6 +126,8 @@ impl Cli {
             Command::Check(configured) => check::run(&configured),
             Command::Explain { url, configured, output } => explain::run(&url, &configured, output.format),
             Command::Keys { command } => keys::run(command),
+            Command::Migrate { dry_run, configured, output } => migrate::run(dry_run, &configured, output.format),
+            Command::Store { command } => store::run(command),
             Command::Routes { configured, output } => routes::run(&configured, output.format),
         };
         match done {

@@ -124,14 +124,15 @@ impl Config {
         let listeners = listen::read(&root);
         let gateway = gateway::read(&root, &listeners);
         let auth_section = root.section("auth");
+        let rate_limit = rate_limit::read(&root);
         let config = Self {
             daemon: process::read(&server, &root.section("admin"), &store, &listeners, surroundings),
             upstream: process::read_upstream(&server),
             registry: sources::read(&root, &store, &gateway, auth_section.value("jwt").is_some()),
             auth: auth::read(&auth_section),
             proxy: admission::read(&root, &gateway.route.domain),
-            api: discovery::read(&root.section("discovery"), gateway.landing_page.clone()),
-            rate_limit: rate_limit::read(&root),
+            api: discovery::read(&root.section("discovery"), gateway.landing_page.clone(), !rate_limit.off),
+            rate_limit,
             event: events::read(&events),
             telemetry: log::read(&root.section("log")),
             store,

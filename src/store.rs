@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod migration;
 mod record;
 mod registration;
+pub mod repair;
 mod session;
 mod task;
 pub mod transfer;
@@ -67,7 +68,7 @@ pub struct Retention {
 }
 
 impl Default for Retention {
-    /// A day, so that whoever was away over night misses nothing; and no more than some 50 MB of the disk.
+    /// A day, so that whoever was away over night misses nothing; and so many that even a busy day fits.
     fn default() -> Self {
         Self { events_for: Duration::from_secs(24 * 3600), events: 100_000 }
     }

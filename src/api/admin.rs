@@ -3,7 +3,9 @@
 
 mod key;
 pub(super) mod remote;
+mod store;
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,6 +20,7 @@ use crate::problem::Problem;
 use crate::registry::report::RoutesReport;
 use crate::route::explain::Explanation;
 use crate::store::Store;
+use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
 /// How far the process is: what `/readyz` answers.
@@ -71,7 +74,7 @@ pub fn metrics_router(state: AdminState) -> Router {
 }
 
 /// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/import`,
-/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, and the three of [`metrics_router`].
+/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, what [`store`] has, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))
@@ -80,6 +83,7 @@ pub fn socket_router(state: AdminState) -> Router {
         .route("/keys/import", post(key::import))
         .route("/keys/{id}/revoke", post(key::revoke))
         .route("/keys/{id}/rotate", post(key::rotate))
+        .merge(store::router())
         .with_state(state.clone())
         .merge(metrics_router(state))
 }
@@ -119,4 +123,14 @@ async fn explain_url(State(state): State<AdminState>, Query(asked): Query<Asked>
         Ok(explanation) => axum::Json(explanation).into_response(),
         Err(message) => Problem::bad_request(message).response("", &http::HeaderMap::new()),
     }
+}
+
+/// With its cause, unlike to clients: who asks on the socket is the operator.
+fn failed<E: Error + Into<Problem>>(error: E) -> Response {
+    let message = describe(&error);
+    answer(&Problem { message, ..error.into() })
+}
+
+fn answer(problem: &Problem) -> Response {
+    problem.response("", &http::HeaderMap::new())
 }

@@ -202,7 +202,7 @@ impl Documents {
                     openapi_spec: on_connect("/openapi.json"),
                     version: "v1",
                     authentication: Some(vec!["api_key", "bearer_token"]),
-                    rate_limiting: false,
+                    rate_limiting: self.config.rate_limiting,
                 },
                 services: ServicesCapability {
                     discovery: on_connect("/.well-known/chitty.json"),

@@ -1,5 +1,7 @@
 //! What commands do that are given while no daemon runs: the table as it would be, and the store opened for a moment.
 
+pub mod upkeep;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Questions to the running daemon, over its admin socket.
 
+pub(super) mod stream;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub(super) enum Question<'q> {
     Get(&'q str),
     /// To do what is at this path, with this JSON.
     Post(&'q str, Vec<u8>),
+    /// To do what is at this path, which takes as long as it takes.
+    Work(&'q str),
 }
 
 /// What came of a question.
@@ -51,16 +55,33 @@ pub(super) fn ask<T: DeserializeOwned>(
     Ok(Asked::NoDaemon)
 }
 
+/// Whether anybody answers on `socket`.
+async fn is_answered(socket: &Path) -> Result<bool, String> {
+    match tokio::net::UnixStream::connect(socket).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(format!("{}: {error}; the socket is for its owner and group", socket.display()))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// What a refusal says.
+fn refusal(socket: &Path, body: &[u8]) -> String {
+    serde_json::from_slice::<Refusal>(body)
+        .map_or_else(|error| not_understood(socket, &error), |refusal| refusal.message)
+}
+
+fn not_understood(socket: &Path, error: &serde_json::Error) -> String {
+    format!("{}: the daemon's answer is not understood, is it another version? {error}", socket.display())
+}
+
 fn ask_one<T: DeserializeOwned>(socket: &Path, question: &Question<'_>) -> Result<Asked<T>, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        match tokio::net::UnixStream::connect(socket).await {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                return Err(format!("{}: {error}; the socket is for its owner and group", socket.display()));
-            }
-            Err(_) => return Ok(Asked::NoDaemon),
+        if !is_answered(socket).await? {
+            return Ok(Asked::NoDaemon);
         }
         let failed = |error: reqwest::Error| {
             if error.is_timeout() {
@@ -72,25 +93,24 @@ fn ask_one<T: DeserializeOwned>(socket: &Path, question: &Question<'_>) -> Resul
             }
             format!("{}: {}", socket.display(), chain(&error))
         };
-        let client =
-            reqwest::Client::builder().no_proxy().unix_socket(socket).timeout(PATIENCE).build().map_err(failed)?;
+        let builder = reqwest::Client::builder().no_proxy().unix_socket(socket);
+        let builder = if matches!(question, Question::Work(_)) { builder } else { builder.timeout(PATIENCE) };
+        let client = builder.build().map_err(failed)?;
         let request = match question {
             Question::Get(path) => client.get(format!("http://admin{path}")),
             Question::Post(path, body) => client
                 .post(format!("http://admin{path}"))
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(body.clone()),
+            Question::Work(path) => client.post(format!("http://admin{path}")),
         };
         let response = request.send().await.map_err(failed)?;
         let succeeded = response.status().is_success();
         let body = response.bytes().await.map_err(failed)?;
-        let parsed = |error: serde_json::Error| {
-            format!("{}: the daemon's answer is not understood, is it another version? {error}", socket.display())
-        };
         if succeeded {
-            serde_json::from_slice(&body).map(Asked::Answer).map_err(parsed)
+            serde_json::from_slice(&body).map(Asked::Answer).map_err(|error| not_understood(socket, &error))
         } else {
-            Err(serde_json::from_slice::<Refusal>(&body).map_err(parsed)?.message)
+            Err(refusal(socket, &body))
         }
     })
 }

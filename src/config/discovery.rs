@@ -8,8 +8,8 @@ use crate::yaml::{FromYaml, Scalar, Section};
 /// The family that this gateway was made for.
 const ECOSYSTEM: &str = "ChittyOS";
 
-/// Reads the section; `landing_page` is written elsewhere.
-pub(super) fn read(discovery: &Section<'_>, landing_page: Option<Url>) -> Config {
+/// Reads the section; the others are written elsewhere.
+pub(super) fn read(discovery: &Section<'_>, landing_page: Option<Url>, rate_limiting: bool) -> Config {
     let onboarding = discovery.section("onboarding");
     Config {
         ecosystem: discovery.optional::<Name>("ecosystem").map_or_else(|| ECOSYSTEM.to_owned(), |name| name.0),
@@ -23,6 +23,7 @@ pub(super) fn read(discovery: &Section<'_>, landing_page: Option<Url>) -> Config
             docs: onboarding.optional("docs"),
         },
         landing_page,
+        rate_limiting,
     }
 }
 

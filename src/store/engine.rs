@@ -184,7 +184,7 @@ impl Opener {
         self.damaged(&describe(error))
     }
 
-    fn damaged(&self, what: &str) -> OpenError {
+    pub(super) fn damaged(&self, what: &str) -> OpenError {
         OpenError::Damaged { what: what.to_owned(), files: self.folder.engine(), witness: self.witness() }
     }
 
@@ -283,7 +283,7 @@ pub(super) fn locked(path: &Path, error: FolderError) -> OpenError {
 
 /// Does `risky`, which may panic: sled does over some damaged logs. Then the answer is `otherwise`; where panics end the
 /// process, it ends with that on standard error.
-fn survive<T>(otherwise: OpenError, risky: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+pub(super) fn survive<T>(otherwise: OpenError, risky: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     #[cfg(panic = "abort")]
     let usual = {
         let usual = panic::take_hook();

@@ -224,6 +224,18 @@ impl Folder {
         Ok(None)
     }
 
+    /// The same, but what is there goes into the folder `kept`.
+    pub(super) fn swap_new_engine(&self, kept: &Path) -> io::Result<()> {
+        File::open(self.join(NEW))?.sync_all()?;
+        fs::rename(self.join(NEW), self.join(WORK))?;
+        File::open(kept)?.sync_all()?;
+        self.sync()?;
+        fs::rename(self.engine(), kept.join(ENGINE))?;
+        fs::rename(self.join(WORK), self.engine())?;
+        File::open(kept)?.sync_all()?;
+        self.sync()
+    }
+
     /// Files and folders, durable when this returns.
     fn copy_folder(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::create_dir_all(to)?;

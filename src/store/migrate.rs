@@ -119,7 +119,7 @@ pub fn migrate(config: &Config, dry_run: bool) -> Result<Migrated, MigrateError>
     let backup =
         folder.back_up(&prefix).map_err(|source| MigrateError::Backup { path: config.path.clone(), source })?;
     let (kv, commit) = match opener.open_unwitnessed() {
-        Ok(opened) => opened,
+        Ok(both) => both,
         Err(error) => {
             // It was not touched, so it is its own backup.
             remove_if_there(&backup).map_err(unusable)?;

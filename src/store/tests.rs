@@ -23,6 +23,7 @@ macro_rules! on_each_engine {
 
 mod conformance;
 mod context;
+mod d1;
 mod event;
 mod faults;
 mod format;
@@ -30,6 +31,7 @@ mod kv;
 mod migrate;
 mod model;
 mod registration;
+mod repair;
 mod retention;
 mod sessions;
 mod transfer;

@@ -6,7 +6,7 @@
 
 pub(super) mod build;
 pub mod d1;
-pub(super) mod export;
+pub mod export;
 pub mod import;
 pub(super) mod line;
 pub mod merge;

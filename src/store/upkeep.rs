@@ -36,9 +36,8 @@ impl fmt::Display for Verified {
         if self.more_findings > 0 {
             writeln!(f, "and {} more", self.more_findings)?;
         }
-        let found = self.findings.len() as u64 + self.more_findings;
         match (self.whole, self.changed_meanwhile) {
-            (false, _) => write!(f, "the store is damaged: {found} findings; `store repair` is the way out"),
+            (false, _) => write!(f, "{} findings", self.findings.len() as u64 + self.more_findings),
             (true, false) => write!(f, "the store is whole"),
             (true, true) => {
                 write!(f, "nothing is wrong; the store was changed meanwhile, so its entries were not counted out")

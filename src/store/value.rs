@@ -94,6 +94,11 @@ impl Gather {
         Ok((self.missing == 0).then(|| (&*self.key, &self.value[1..])))
     }
 
+    /// The key of the value that was taken last.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
     /// Whether a value is still incomplete.
     pub(super) fn is_within(&self) -> bool {
         self.missing > 0

@@ -42,6 +42,7 @@ mod store_damage;
 mod store_disk;
 mod store_refused;
 mod store_strace;
+mod store_tools;
 mod streaming;
 mod support;
 mod task_create;

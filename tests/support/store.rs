@@ -1,12 +1,15 @@
 //! The store's folder as it lies on the disk: copies, damage, and what is in it, read by the library itself.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chittyconnect::model::task::Task;
 use chittyconnect::store::embedded::{Embedded, OpenError, Report};
+use chittyconnect::store::kv::sled::SledKv;
+use chittyconnect::store::kv::{Batch, Kv as _, scan_prefix};
 use chittyconnect::store::{Config, Durability, Engine, Retention, Store as _, TaskQuery, TaskStore as _};
 use chittyconnect::telemetry::metrics::Metrics;
 
@@ -123,4 +126,52 @@ pub(crate) fn flip(file: &Path, at: u64) {
 /// Cuts a file short.
 pub(crate) fn cut(file: &Path, length: u64) {
     fs::File::options().write(true).open(file).unwrap().set_len(length).unwrap();
+}
+
+/// Changes entries of a closed store behind its back.
+pub(crate) fn plant(folder: &Path, change: impl FnOnce(&SledKv) -> Batch) {
+    let kv = SledKv::open(&folder.join("engine"), Durability::PowerLoss).unwrap();
+    let batch = change(&kv);
+    kv.apply(batch).unwrap();
+    kv.sync().unwrap();
+}
+
+/// The first key that begins so.
+pub(crate) fn first_key(kv: &SledKv, prefix: &[u8]) -> Vec<u8> {
+    let mut found = None;
+    scan_prefix(kv, prefix, &mut |key, _| {
+        found = Some(key.to_vec());
+        ControlFlow::Break(())
+    })
+    .unwrap();
+    found.unwrap()
+}
+
+/// Makes a closed store what version 0.1.0 would have left, as after a kill.
+pub(crate) fn as_format_1(folder: &Path) {
+    plant(folder, |kv| {
+        let (mut batch, mut continued) = (Batch::new(), None::<Vec<u8>>);
+        scan_prefix(kv, &[], &mut |key, entry| {
+            let follows = continued.as_ref().is_some_and(|of| key.len() == of.len() + 1 && key.starts_with(of));
+            // The first byte of a value says how many entries continue it, but for meta records.
+            let at = usize::from(key[0] != b'm');
+            if !follows && entry.len() > at {
+                continued = (at == 1 && entry[0] > 0).then(|| key.to_vec());
+                let mut entry = entry.to_vec();
+                entry[at] = 1;
+                batch.insert(key.to_vec(), Some(entry));
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        batch.insert(b"mformat".to_vec(), Some(b"\x01\x01\x050.1.0".to_vec()));
+        batch
+    });
+    let path = folder.join("witness");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut said: serde_json::Value = serde_json::from_str(text.trim().split_once(' ').unwrap().1).unwrap();
+    said["format"] = 1.into();
+    said["files"] = serde_json::Value::Null;
+    let json = said.to_string();
+    fs::write(path, format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))).unwrap();
 }

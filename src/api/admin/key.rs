@@ -3,8 +3,6 @@
 //!
 //! Causes of errors are told here, unlike to clients: who asks on the socket is the operator.
 
-use std::error::Error;
-
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
@@ -12,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde::de::DeserializeOwned;
 
-use super::AdminState;
+use super::{AdminState, answer, failed};
 use crate::auth::key::import::{ImportWords, import as import_keys};
 use crate::auth::key::list::{KeyList, ListedKey};
 use crate::auth::key::request::KeyWords;
@@ -21,7 +19,6 @@ use crate::auth::key::{KeyReport, issue};
 use crate::model::id::KeyId;
 use crate::problem::Problem;
 use crate::store::StoreError;
-use crate::telemetry::describe;
 
 /// Largest body: a batch of an import has far less.
 const MAX_BODY: usize = 4 << 20;
@@ -114,13 +111,4 @@ async fn read<T: DeserializeOwned>(body: Body, command: &str) -> Result<T, Probl
     let not_ours = || Problem::bad_request(format!("the body is not the JSON that `{command}` of this version sends"));
     let body = to_bytes(body, MAX_BODY).await.map_err(|_| not_ours())?;
     serde_json::from_slice(&body).map_err(|_| not_ours())
-}
-
-fn failed<E: Error + Into<Problem>>(error: E) -> Response {
-    let message = describe(&error);
-    answer(&Problem { message, ..error.into() })
-}
-
-fn answer(problem: &Problem) -> Response {
-    problem.response("", &http::HeaderMap::new())
 }

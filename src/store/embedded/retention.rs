@@ -78,7 +78,9 @@ impl Embedded {
         let before = Time::from_millis(now.as_millis().saturating_sub(millis(retention.events_for)));
         let mut from = Some(vec![Kind::Event.byte()]);
         while let Some(start) = from {
-            let step = self.read("retention", move |kv| aged(kv, &start, before).map_err(broken)).await?;
+            let step = self
+                .read("retention", move |kv| aged(kv, &start, before).map_err(|error| unreachable_engine(&error)))
+                .await?;
             up_to = up_to.max(step.number);
             from = step.next;
             tokio::time::sleep(PAUSE).await;
@@ -88,7 +90,9 @@ impl Embedded {
         }
         let (mut from, mut removed) = (Some(vec![Kind::Event.byte()]), 0);
         while let Some(start) = from {
-            let step = self.read("retention", move |kv| trimmable(kv, &start, up_to).map_err(broken)).await?;
+            let step = self
+                .read("retention", move |kv| trimmable(kv, &start, up_to).map_err(|error| unreachable_engine(&error)))
+                .await?;
             // The number goes first, with whatever is removed first: what it says is gone is given to nobody any more.
             if !step.keys.is_empty() || up_to > trimmed {
                 let keys = step.keys;
@@ -109,7 +113,11 @@ impl Embedded {
         for kind in [Kind::Once, Kind::Session] {
             let mut from = Some(vec![kind.byte()]);
             while let Some(start) = from {
-                let step = self.read("retention", move |kv| expired(kv, &start, kind, now).map_err(broken)).await?;
+                let step = self
+                    .read("retention", move |kv| {
+                        expired(kv, &start, kind, now).map_err(|error| unreachable_engine(&error))
+                    })
+                    .await?;
                 if !step.keys.is_empty() {
                     let keys = step.keys;
                     let remove = move |transaction: &mut Transaction<'_>| remove(transaction, kind, &keys, now);
@@ -125,18 +133,22 @@ impl Embedded {
     }
 }
 
-fn broken(error: KvError) -> StoreError {
-    unreachable_engine(&error)
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The number of the last event, and that up to which they are gone.
 fn numbers(kv: &dyn Kv) -> Result<(u64, u64), StoreError> {
-    let commit = kv.get(key::COMMIT).map_err(broken)?.map(|record| decode::<CommitRecord>(&record)).transpose();
-    let trimmed = kv.get(key::TRIMMED).map_err(broken)?.map(|record| decode::<TrimmedRecord>(&record)).transpose();
+    let commit = kv
+        .get(key::COMMIT)
+        .map_err(|error| unreachable_engine(&error))?
+        .map(|record| decode::<CommitRecord>(&record))
+        .transpose();
+    let trimmed = kv
+        .get(key::TRIMMED)
+        .map_err(|error| unreachable_engine(&error))?
+        .map(|record| decode::<TrimmedRecord>(&record))
+        .transpose();
     let last = commit.map_err(unreadable)?.unwrap_or_default().event;
     Ok((last, trimmed.map_err(unreadable)?.unwrap_or_default().event))
 }

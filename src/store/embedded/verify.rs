@@ -148,7 +148,9 @@ impl Verifying {
 
     /// The report, with what was found of the suspects.
     pub(in crate::store) fn end(mut self, kv: &dyn Kv, findings: Vec<String>) -> Result<Report, KvError> {
-        findings.into_iter().for_each(|finding| self.report.find(finding));
+        for finding in findings {
+            self.report.find(finding);
+        }
         let commit = kv.get(key::COMMIT)?;
         self.report.changed = commit != self.commit;
         match commit.map(|commit| decode::<CommitRecord>(&commit)) {

@@ -93,7 +93,7 @@ pub enum OpenError {
     /// Acknowledged changes are not in it.
     #[error(
         "the store is damaged: it came up with change {commit}, but change {acknowledged} was acknowledged; its files are as \
-         they were found in `{files}`. To go on without the lost changes, remove `{witness}` and start again"
+         they were found in `{files}`. To go on without the lost changes, `chittyconnect store repair`, or remove `{witness}` and start again"
     )]
     Behind {
         /// The last change in it.
@@ -107,8 +107,9 @@ pub enum OpenError {
     },
     /// It cannot be read, or not all of it is there.
     #[error(
-        "the store is damaged: {what}; its files are as they were found in `{files}`. Bring back a backup, or move them and \
-         `{witness}` elsewhere to begin with an empty store"
+        "the store is damaged: {what}; its files are as they were found in `{files}`. Bring back a backup, or have \
+         `chittyconnect store repair` save what can be read, or move them and `{witness}` elsewhere to begin with an empty \
+         store"
     )]
     Damaged {
         /// What is wrong.

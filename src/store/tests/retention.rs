@@ -69,7 +69,7 @@ async fn run(owners: Vec<(u8, u8, u8)>, rounds: Vec<Round>) {
         let number = index as u64 + 1;
         at += u64::from(*later);
         model.insert(number, at);
-        let body = if number % 50 == 0 { "x".repeat(9000) } else { String::new() };
+        let body = if number.is_multiple_of(50) { "x".repeat(9000) } else { String::new() };
         lines.push((
             "event",
             format!(

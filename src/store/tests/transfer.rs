@@ -132,7 +132,7 @@ fn a_file_that_is_wrong_anywhere_leaves_the_store_as_it_was() {
     let lines: Vec<&str> = text.lines().collect();
     let without = |index: usize| {
         let rest = lines.iter().enumerate().filter(|(at, _)| *at != index);
-        rest.map(|(_, line)| format!("{line}\n")).collect::<String>()
+        rest.map(|(_, line)| (*line).to_owned() + "\n").collect::<String>()
     };
     let with = |index: usize, from: &str, to: &str| {
         assert!(lines[index].contains(from), "{from} in {}", lines[index]);

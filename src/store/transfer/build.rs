@@ -84,6 +84,11 @@ impl<'a> Builder<'a> {
         &self.counts
     }
 
+    /// Entries so far.
+    pub(in crate::store) fn entries(&self) -> u64 {
+        self.entries
+    }
+
     /// Adds a record with everything that follows from it.
     ///
     /// # Errors
@@ -105,7 +110,9 @@ impl<'a> Builder<'a> {
         }
         let entries = value::entries(&key, &record.value()?).ok_or(BuildError::TooLong)?;
         self.names.extend(name);
-        entries.into_iter().for_each(|(key, entry)| self.put(key, entry));
+        for (key, entry) in entries {
+            self.put(key, entry);
+        }
         if let (Record::Task(task), Some(place)) = (record, place) {
             let value = encode(&place_of(task))?;
             for (key, entry) in value::entries(&place, &value).ok_or(BuildError::TooLong)? {
@@ -157,7 +164,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn has(&self, key: &[u8]) -> Result<bool, BuildError> {
+    /// Whether there is anything under `key`.
+    pub(in crate::store) fn has(&self, key: &[u8]) -> Result<bool, BuildError> {
         Ok(self.entry(key)?.is_some())
     }
 

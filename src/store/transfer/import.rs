@@ -12,7 +12,7 @@ use super::line::{Header, Line, parse};
 use super::merge::MAX_LINE;
 use crate::store::Config;
 use crate::store::embedded::{OpenError, engine_of};
-use crate::store::engine::{Opener, count};
+use crate::store::engine::{Opened, Opener, count};
 use crate::store::migration::FORMAT;
 use crate::store::witness::Witness;
 use crate::telemetry::describe;
@@ -98,12 +98,12 @@ pub fn import(config: &Config, input: &mut dyn BufRead, file: &str) -> Result<Im
 
 /// Opens what is there, if anything is, and closes it again. The last change that was acknowledged.
 fn see_that_it_is_empty(opener: &Opener) -> Result<u64, ImportError> {
-    let opened = opener.open()?;
-    let entries = count(&*opened.kv).map_err(|error| ImportError::Engine(describe(&error)))?;
-    drop(opened.kv);
-    let closed = opened.witness.end(&opener.folder);
+    let Opened { kv, commit, witness } = opener.open()?;
+    let entries = count(&*kv).map_err(|error| ImportError::Engine(describe(&error)))?;
+    drop(kv);
+    let closed = witness.end(&opener.folder);
     closed.map_err(|source| ImportError::Io { what: "the witness cannot be written".to_owned(), source })?;
-    if entries == 0 { Ok(opened.commit.commit) } else { Err(ImportError::NotEmpty(entries)) }
+    if entries == 0 { Ok(commit.commit) } else { Err(ImportError::NotEmpty(entries)) }
 }
 
 fn build(mut builder: Builder<'_>, lines: &mut Lines<'_>, commit: u64) -> Result<Imported, ImportError> {

@@ -1,0 +1,340 @@
+//! Reading what can be read, and saying what cannot.
+
+use std::collections::HashSet;
+use std::io::{self, BufWriter, Write};
+use std::ops::{Bound, ControlFlow};
+
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use crate::model::id::{ChittyId, TaskId};
+use crate::store::embedded::OpenError;
+use crate::store::embedded::task::decode_task;
+use crate::store::embedded::verify::{INDEXES, record_of_index, shown, split_place};
+use crate::store::engine::survive;
+use crate::store::key;
+use crate::store::kv::{Direction, Kv};
+use crate::store::migration::decode;
+use crate::store::migration::m0001_context_sync::{CommitRecord, FormatRecord, kind};
+use crate::store::migration::m0002_identity_and_registry::TrimmedRecord;
+use crate::store::record::{Kind, Record};
+use crate::store::transfer::build::{BuildError, Builder};
+use crate::store::value::{Broken, Gather};
+use crate::telemetry::describe;
+
+/// The list of what is lost, a JSON object a line.
+pub(super) struct Lost {
+    to: BufWriter<NamedTempFile>,
+    count: u64,
+    /// Tasks that are listed already.
+    tasks: HashSet<(ChittyId, TaskId)>,
+    failed: Option<io::Error>,
+}
+
+impl Lost {
+    pub(super) fn new(to: NamedTempFile) -> Self {
+        Self { to: BufWriter::new(to), count: 0, tasks: HashSet::new(), failed: None }
+    }
+
+    fn note(&mut self, line: &serde_json::Value) {
+        self.count += 1;
+        if let Err(error) = writeln!(self.to, "{line}") {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// A record that is there and is of no use.
+    fn record(&mut self, key: &[u8], why: &str) {
+        self.note(&json!({"kind": name(key), "key": shown(key), "why": why}));
+        if key.first() == Some(&kind::TASK)
+            && let (Some(owner), Some(position)) = (owner_of(key), key::position(key))
+        {
+            // What leads to it tells nothing new.
+            self.tasks.insert((owner, position.task_id));
+        }
+    }
+
+    /// A task of which only its place or index entries are left.
+    fn task(&mut self, owner: ChittyId, id: TaskId) {
+        if !self.tasks.contains(&(owner.clone(), id)) {
+            let why = "its record is gone";
+            self.note(&json!({"kind": "task", "chitty_id": owner, "task_id": id, "why": why}));
+            self.tasks.insert((owner, id));
+        }
+    }
+
+    /// How many records that are, and the list.
+    pub(super) fn finish(self) -> io::Result<(u64, NamedTempFile)> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok((self.count, self.to.into_inner().map_err(io::IntoInnerError::into_error)?)),
+        }
+    }
+}
+
+/// Whose a key is.
+fn owner_of(key: &[u8]) -> Option<ChittyId> {
+    let owner = key.get(1..)?.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(owner).ok()?.parse().ok()
+}
+
+fn name(key: &[u8]) -> &'static str {
+    match key.first() {
+        Some(&kind::META) => "meta",
+        Some(&kind::TASK_PLACE) => "task_place",
+        Some(byte) if INDEXES.contains(byte) => "task_index",
+        Some(byte) => Kind::of(*byte).map_or("unknown", Kind::as_str),
+        None => "unknown",
+    }
+}
+
+/// A salvage under way.
+pub(super) struct Salvage<'a, 'f> {
+    old: &'a dyn Kv,
+    builder: Builder<'f>,
+    lost: Lost,
+    breaks_down: &'a dyn Fn() -> OpenError,
+    dropped: u64,
+    /// Entries that were seen, but for meta.
+    entries: u64,
+    commit: Option<CommitRecord>,
+    trimmed: u64,
+    format: Option<u8>,
+}
+
+/// What a salvage ended with.
+pub(super) struct Salvaged<'f> {
+    pub(super) builder: Builder<'f>,
+    pub(super) lost: Lost,
+    pub(super) dropped: u64,
+    pub(super) commit: Option<CommitRecord>,
+    pub(super) trimmed: u64,
+    pub(super) entries: u64,
+    pub(super) format: Option<u8>,
+}
+
+impl<'a, 'f> Salvage<'a, 'f> {
+    pub(super) fn new(
+        old: &'a dyn Kv,
+        builder: Builder<'f>,
+        lost: Lost,
+        breaks_down: &'a dyn Fn() -> OpenError,
+    ) -> Self {
+        let (commit, format) = (None, None);
+        Self { old, builder, lost, breaks_down, dropped: 0, entries: 0, commit, trimmed: 0, format }
+    }
+
+    pub(super) fn end(self) -> Salvaged<'f> {
+        let Self { builder, lost, dropped, commit, trimmed, entries, format, .. } = self;
+        Salvaged { builder, lost, dropped, commit, trimmed, entries, format }
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When nothing more can be written; what cannot be read is noted.
+    pub(super) fn run(&mut self) -> Result<(), BuildError> {
+        self.meta();
+        // Tasks first: what leads to them is looked at against what there is of them.
+        self.stretch(&[kind::TASK], &[kind::TASK + 1])?;
+        for byte in 0..=u8::MAX {
+            if byte == kind::TASK || byte == kind::META {
+                continue;
+            }
+            let end = byte.checked_add(1).map(|end| [end]);
+            self.stretch(&[byte], end.as_ref().map_or(&[][..], |end| &end[..]))?;
+        }
+        Ok(())
+    }
+
+    fn meta(&mut self) {
+        let get = |key: &[u8]| {
+            let value = survive((self.breaks_down)(), || Ok(self.old.get(key)));
+            value.ok().and_then(Result::ok).flatten()
+        };
+        let (format, commit, trimmed) = (get(key::FORMAT), get(key::COMMIT), get(key::TRIMMED));
+        self.format = format.and_then(|format| decode::<FormatRecord>(&format).ok()).map(|format| format.format);
+        self.commit = commit.and_then(|commit| decode(&commit).ok());
+        self.trimmed =
+            trimmed.and_then(|trimmed| decode::<TrimmedRecord>(&trimmed).ok()).map_or(0, |trimmed| trimmed.event);
+    }
+
+    /// Reads from `start` to `end`; empty = to the last key. Where that breaks off, what is behind the damage is read
+    /// from its other end.
+    fn stretch(&mut self, start: &[u8], end: &[u8]) -> Result<(), BuildError> {
+        let (last, why) = match self.forward(start, end)? {
+            (_, None) => return Ok(()),
+            (last, Some(why)) => (last, why),
+        };
+        let first = self.backward(last.as_deref().unwrap_or(start), end);
+        let show = |key: Option<&[u8]>| key.map(shown);
+        let line = json!({
+            "kind": name(start), "behind": show(last.as_deref()), "before": show(first.as_deref()), "why": why,
+        });
+        self.lost.note(&line);
+        match first {
+            Some(first) => self.forward(&first, end).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes entries from `start` on. The last key that was read, and why not all could be.
+    fn forward(&mut self, start: &[u8], end: &[u8]) -> Result<(Option<Vec<u8>>, Option<String>), BuildError> {
+        let upper = if end.is_empty() { Bound::Unbounded } else { Bound::Excluded(end) };
+        let mut gather = Gather::default();
+        let (mut last, mut failed) = (None::<Vec<u8>>, None);
+        // Continuations of a value that is lost are no records of their own.
+        let mut orphaned: Option<Vec<u8>> = None;
+        let (old, breaks_down) = (self.old, self.breaks_down);
+        let scanned = survive(breaks_down(), || {
+            Ok(old.range((Bound::Included(start), upper), Direction::Forward, &mut |key, entry| {
+                last = Some(key.to_vec());
+                self.entries += 1;
+                let follows = |of: &Vec<u8>| key.len() == of.len() + 1 && key.starts_with(of);
+                if orphaned.as_ref().is_some_and(follows) {
+                    return ControlFlow::Continue(());
+                }
+                if key.first().is_some_and(|byte| INDEXES.contains(byte)) {
+                    return self.index(key, &mut failed);
+                }
+                let within = gather.is_within().then(|| gather.key().to_vec());
+                let taken = match gather.take(key, entry) {
+                    Ok(whole) => whole.map(|(key, value)| (key.to_vec(), value.to_vec())),
+                    Err(Broken) => {
+                        gather = Gather::default();
+                        let of = within.unwrap_or_else(|| key.to_vec());
+                        self.lost.record(&of, "its value is not whole");
+                        let own = follows(&of);
+                        orphaned = Some(of);
+                        if own {
+                            return ControlFlow::Continue(());
+                        }
+                        match gather.take(key, entry) {
+                            Ok(whole) => whole.map(|(key, value)| (key.to_vec(), value.to_vec())),
+                            Err(Broken) => None,
+                        }
+                    }
+                };
+                match taken.map_or(Ok(()), |(key, value)| self.value(&key, &value)) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failed = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            }))
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if gather.is_within() {
+            let key = gather.key().to_vec();
+            self.lost.record(&key, "its value is not whole");
+        }
+        let why = match scanned {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(describe(&error)),
+            Err(_) => Some("the engine breaks down over it".to_owned()),
+        };
+        Ok((last, why))
+    }
+
+    /// The first key behind the damage, looking from the end.
+    fn backward(&self, start: &[u8], end: &[u8]) -> Option<Vec<u8>> {
+        let upper = if end.is_empty() { Bound::Unbounded } else { Bound::Excluded(end) };
+        let mut first: Option<Vec<u8>> = None;
+        let scanned = survive((self.breaks_down)(), || {
+            Ok(self.old.range((Bound::Excluded(start), upper), Direction::Backward, &mut |key, _| {
+                first = Some(key.to_vec());
+                ControlFlow::Continue(())
+            }))
+        });
+        // One that comes through to its beginning found no damage, and then all of it can be read.
+        drop(scanned);
+        first
+    }
+
+    fn value(&mut self, key: &[u8], value: &[u8]) -> Result<(), BuildError> {
+        if key.first() == Some(&kind::TASK_PLACE) {
+            return self.place(key);
+        }
+        let record = match Record::read(key, value) {
+            // In the wrong place, but itself.
+            Err(_) if key.first() == Some(&kind::TASK) => decode_task(value).map(|task| Record::Task(Box::new(task))),
+            other => other,
+        };
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                self.lost.record(key, &error.to_string());
+                return Ok(());
+            }
+        };
+        match self.builder.add(&record) {
+            Ok(()) => Ok(()),
+            Err(BuildError::Twice) => self.rival(key, &record),
+            Err(error) if error.is_of_record() => {
+                self.lost.record(key, &error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Of two records of one task the later one counts.
+    fn rival(&mut self, key: &[u8], record: &Record) -> Result<(), BuildError> {
+        let Record::Task(task) = record else {
+            self.lost.record(key, "another one has its id or name");
+            return Ok(());
+        };
+        if let Some(other) = self.builder.rival(task)?
+            && let Record::Task(there) = &other
+            && (there.version, there.updated_at) < (task.version, task.updated_at)
+        {
+            self.builder.take_out(&other)?;
+            self.builder.add(record)?;
+        }
+        self.lost.record(key, "the task is there twice: its later version counts");
+        Ok(())
+    }
+
+    fn place(&mut self, key: &[u8]) -> Result<(), BuildError> {
+        if self.builder.has(key)? {
+            return Ok(());
+        }
+        self.dropped += 1;
+        match split_place(key) {
+            Some((owner, id)) => self.lost.task(owner, id),
+            None => self.lost.record(key, "it is no place of a task"),
+        }
+        Ok(())
+    }
+
+    /// Index entries are not read but made; one that leads to nothing tells of a task that was.
+    fn index(&mut self, key: &[u8], failed: &mut Option<BuildError>) -> ControlFlow<()> {
+        match self.builder.has(key) {
+            Ok(true) => return ControlFlow::Continue(()),
+            Ok(false) => {}
+            Err(error) => {
+                *failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        self.dropped += 1;
+        let owner = owner_of(key);
+        // The order of a session's files tells of no task.
+        let of_task = record_of_index(key).filter(|at| at.first() == Some(&kind::TASK));
+        let position = of_task.and_then(|at| key::position(&at));
+        if let (Some(owner), Some(position)) = (owner, position) {
+            match self.builder.has(&key::task_place(&owner, position.task_id)) {
+                Ok(true) => {}
+                Ok(false) => self.lost.task(owner, position.task_id),
+                Err(error) => {
+                    *failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
