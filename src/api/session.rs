@@ -71,8 +71,8 @@ pub(super) async fn create(State(state): State<ApiState>, Caller(caller): Caller
     security(("apiKey" = ["context:read"])),
     params(
         ("X-ChittyID" = Option<String>, Header, description = "default: whoever the key says; another is 403"),
-        ("limit" = Option<u32>, Query, minimum = 0, description = "sessions at the most; default and maximum 1000"),
-        ("cursor" = Option<String>, Query, pattern = "^([A-Za-z0-9_-]{14,184})?$", description = "next_cursor of the page before"),
+        ("limit" = Option<u64>, Query, minimum = 0, description = "sessions at the most; default and maximum 1000"),
+        ("cursor" = Option<String>, Query, pattern = "^([0-9]{1,15}[.][A-Za-z0-9][A-Za-z0-9._-]{0,127})?$", description = "next_cursor of the page before"),
     ),
     responses(
         (status = 200, body = Answered<SessionList>),
