@@ -37,7 +37,7 @@ const READERS: usize = 4;
 /// How long a request waits for its turn to read, and for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The engine's name in the witness.
-const SLED: &str = "sled";
+pub(super) const SLED: &str = "sled";
 
 /// The engine of a configuration: its name, and how it is opened.
 pub(super) fn engine_of(config: &Config) -> (&'static str, OpenKv) {
