@@ -1,8 +1,9 @@
 //! Makes a store that can be used of one that cannot, with everything in it that can still be read.
 //!
-//! A copy of the engine's files is opened and read; what is read goes into an engine of its own, where places, index
-//! entries and counts are made anew; only when that is whole does it take the place of the files, and those are kept as
-//! they were found, with the witness and a list of what is lost. Nothing of this happens by itself.
+//! sled's log is read without sled, which breaks down over many a damage; of another engine a copy of its files is
+//! opened. What is read goes into an engine of its own, where places, index entries and counts are made anew; only when
+//! that is whole does it take the place of the files, and those are kept as they were found, with the witness and a list
+//! of what is lost. Nothing of this happens by itself.
 
 mod salvage;
 
@@ -14,15 +15,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
 use super::embedded::{OpenError, engine_of};
 use super::engine::{Opener, survive};
 use super::folder::Folder;
-use super::kv::is_full;
+use super::kv::sled::log::Remains;
+use super::kv::{Kv, is_full};
 use super::migration::m0001_context_sync::CommitRecord;
 use super::migration::{FIRST, FORMAT};
 use super::transfer::build::Builder;
 use super::witness::{self, Found, Testimony, Witness};
+use super::{Config, Engine};
 use crate::telemetry::describe;
 use salvage::{Lost, Salvage, Salvaged};
 
@@ -136,14 +138,25 @@ fn work(opener: &Opener, testimony: Option<&Testimony>, unwitnessed: bool) -> Re
     let folder = &opener.folder;
     let unusable = |source| folder_error(folder, source);
     let hopeless = |why: String| RepairError::Hopeless { why, files: folder.engine() };
-    let copy = folder.copy().map_err(unusable)?;
     let breaks_down = || opener.damaged("its engine breaks down over it");
-    let tried = survive(breaks_down(), || Ok((opener.open_kv)(&copy)))?;
-    let old = tried.map_err(|error| hopeless(describe(&error)))?;
+    let (old, unread) = if opener.engine == Engine::Sled.name() {
+        let remains = Remains::read(&folder.engine()).map_err(|error| hopeless(describe(&error)))?;
+        if remains.is_empty() {
+            return Err(hopeless("its log holds nothing that is whole".to_owned()));
+        }
+        let unread = remains.damaged();
+        (Box::new(remains) as Box<dyn Kv>, unread)
+    } else {
+        let copy = folder.copy().map_err(unusable)?;
+        let tried = survive(breaks_down(), || Ok((opener.open_kv)(&copy)))?;
+        (tried.map_err(|error| hopeless(describe(&error)))?, 0)
+    };
     let place = folder.new_engine().map_err(unusable)?;
     let new = (opener.open_kv)(&place).map_err(|error| RepairError::Failed(describe(&error)))?;
     let report = tempfile::NamedTempFile::new_in(folder.join("")).map_err(unusable)?;
-    let mut salvage = Salvage::new(&*old, Builder::new(folder, new), Lost::new(report), &breaks_down);
+    let mut lost = Lost::new(report);
+    lost.pieces(unread);
+    let mut salvage = Salvage::new(&*old, Builder::new(folder, new), lost, &breaks_down);
     salvage.run().map_err(|error| RepairError::Failed(describe(&error)))?;
     let Salvaged { builder, lost, dropped, commit, trimmed, entries, format } = salvage.end();
     drop(old);
@@ -158,12 +171,12 @@ fn work(opener: &Opener, testimony: Option<&Testimony>, unwitnessed: bool) -> Re
         return Ok(Repaired { whole: true, ..Repaired::default() });
     }
     let kept = builder.counts().iter().map(|(kind, count)| (kind.as_str().to_owned(), *count)).collect();
-    let last = acknowledged.unwrap_or(0).max(came_up_with.commit) + 1;
+    let own = acknowledged.unwrap_or(0).max(came_up_with.commit) + 1;
     let event = came_up_with.event + numbers_to_leave_out(commit, lost_changes);
-    let built = builder.finish(last, event, trimmed);
+    let built = builder.finish(own, event, trimmed);
     built.map_err(|error| RepairError::Failed(describe(&error)))?;
     let found = put_in_place(folder, report).map_err(unusable)?;
-    let witnessed = Witness::begin(folder, FORMAT, opener.engine, last).and_then(|witness| witness.end(folder));
+    let witnessed = Witness::begin(folder, FORMAT, opener.engine, own).and_then(|witness| witness.end(folder));
     witnessed.and_then(|()| folder.hand_over()).map_err(unusable)?;
     Ok(Repaired { whole: false, kept, lost: records, dropped, lost_changes, found: Some(found) })
 }

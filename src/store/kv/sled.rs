@@ -9,6 +9,8 @@
 //! - Its threads may have a closed log open, and locked, for a moment more: opening waits for them.
 //! - An iterator that meets an error gives it again and again: the first one ends a scan here.
 
+pub(in crate::store) mod log;
+
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;

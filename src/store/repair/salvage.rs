@@ -43,6 +43,14 @@ impl Lost {
         }
     }
 
+    /// Pieces of the engine's log.
+    pub(super) fn pieces(&mut self, unread: u64) {
+        if unread > 0 {
+            let why = "pieces of the log cannot be read: what they changed is as it was before";
+            self.note(&json!({"kind": "log", "pieces": unread, "why": why}));
+        }
+    }
+
     /// A record that is there and is of no use.
     fn record(&mut self, key: &[u8], why: &str) {
         self.note(&json!({"kind": name(key), "key": shown(key), "why": why}));

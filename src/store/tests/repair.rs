@@ -85,14 +85,14 @@ async fn a_store_that_is_whole_is_left_alone() {
 }
 
 #[tokio::test]
-async fn every_damage_to_the_log_leaves_what_can_be_read_or_is_said_to_leave_nothing() {
+async fn damage_to_the_log_costs_what_it_hit() {
     let original = tempfile::tempdir().unwrap();
     let tasks = store_of(original.path(), 300).await;
     let log = fs::read(original.path().join("data/engine/db")).unwrap();
     let cuts = (0..20).map(|part| (log[..log.len() * part / 20].to_vec(), format!("cut to {part}/20")));
-    let flips = (0..60).map(|part| {
+    let flips = (0..24).map(|part| {
         let mut bytes = log.clone();
-        let at = bytes.len() * part / 60 + part;
+        let at = bytes.len() * part / 24 + part;
         bytes[at] ^= 0x41;
         (bytes, format!("byte {at} flipped"))
     });
@@ -115,6 +115,7 @@ async fn every_damage_to_the_log_leaves_what_can_be_read_or_is_said_to_leave_not
             Err(error) => {
                 assert!(matches!(error, RepairError::Hopeless { .. } | RepairError::Open(OpenError::Damaged { .. })));
                 assert!(contents(&data.join("engine")) == found, "{how}");
+                assert!(damaged.len() * 4 < log.len(), "{how}: {error}");
                 continue;
             }
         };
@@ -126,12 +127,14 @@ async fn every_damage_to_the_log_leaves_what_can_be_read_or_is_said_to_leave_not
         let now = store.list_tasks(all_of("alice")).await.unwrap().tasks;
         assert!(now.iter().all(|task| tasks[&task.title] == *task), "{how}");
         assert_eq!(repaired.kept.get("task").copied().unwrap_or(0), now.len() as u64, "{how}");
+        // What one damaged page held is all that one damaged byte costs.
+        assert!(damaged.len() < log.len() || now.len() > 270, "{how}: {}", now.len());
         left.push(now.len());
         store.create_task(new_task("alice", "new"), None).await.unwrap();
         store.close().await;
         assert!(repair(&config(Engine::Sled, place.path())).unwrap().whole, "{how}");
     }
-    assert!(refused > 20 && left.iter().any(|left| *left > 100));
+    assert!(refused > 20 && left.len() > 20);
 }
 
 type Plant = fn(&SledKv) -> Batch;
