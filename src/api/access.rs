@@ -103,7 +103,7 @@ fn need_of(operation: &Operation) -> Need {
     if operation.security.as_ref().is_none_or(Vec::is_empty) {
         return Need::Nothing;
     }
-    match requirements.find_map(|requirement| scopes_of(requirement)).as_deref() {
+    match requirements.find_map(scopes_of).as_deref() {
         Some([word, ..]) => Need::Scope(word.parse().unwrap_or(Scope::Admin)),
         Some([]) => Need::Key,
         None => Need::Scope(Scope::Admin),

@@ -140,7 +140,7 @@ impl Jwt {
     /// Whether a credential is meant as a token: two dots, and a JSON object before the first (`{` and what can follow
     /// it begin with `e` in base64url), which no key of ours is.
     pub(super) fn is_meant(credential: &[u8]) -> bool {
-        credential.first() == Some(&b'e') && credential.iter().filter(|&&byte| byte == b'.').count() == 2
+        credential.first() == Some(&b'e') && credential.split(|&byte| byte == b'.').count() == 3
     }
 
     /// Who sent `token`.

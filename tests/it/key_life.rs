@@ -85,7 +85,10 @@ fn a_key_that_is_rotated_has_one_successor_with_the_same_facts() {
     let key = new["key"].as_str().unwrap();
     assert!(key != old.key && new["id"] != before["id"], "{new}");
     assert_eq!((&new["replaces"]["id"], &new["replaces"]["status"]), (&before["id"], &json!("revoked")));
-    assert_eq!((fate(&daemon, key), fate(&daemon, &old.key)), ("200 local".to_owned(), "401 API key is inactive".to_owned()));
+    assert_eq!(
+        (fate(&daemon, key), fate(&daemon, &old.key)),
+        ("200 local".to_owned(), "401 API key is inactive".to_owned())
+    );
     let task = daemon.ask(&Ask::get(CONNECT, &format!("{TASKS}/{id}")).header(KEY_HEADER, key)).json();
     assert_eq!(task["task"]["title"], "made with the old one");
 
@@ -237,7 +240,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 fn a_file_of_many_keys_is_imported_whole() {
     let daemon = Daemon::builder().start();
     let record = json!({"status": "active", "chittyId": "alice"});
-    let lines: String = (0..1700).map(|number| format!("{}\n", json!({format!("key:k{number}"): record}))).collect();
+    let lines: String = (0..1700).map(|number| json!({format!("key:k{number}"): record}).to_string() + "\n").collect();
     let output = import(&daemon, &lines, &["--format", "json"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(json_of(&output)["added"], 1700);

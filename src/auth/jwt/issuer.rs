@@ -99,7 +99,7 @@ impl Issuer {
             self.note(fetched, not_before);
             sleep_until(not_before).await;
             // Elapsed is as good as missed.
-            timeout(most - least, self.missed.notified()).await.ok();
+            timeout(most.saturating_sub(least), self.missed.notified()).await.ok();
         }
     }
 

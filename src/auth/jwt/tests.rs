@@ -196,7 +196,7 @@ fn a_set_has_the_keys_that_verify_and_no_others() {
         (json!({"kty": "new", "kid": "one"}), 0),
         (json!("key"), 0),
     ] {
-        let set = KeySet::read(key_set(&[key.clone()]).as_bytes()).unwrap();
+        let set = KeySet::read(key_set(std::slice::from_ref(&key)).as_bytes()).unwrap();
         assert_eq!(set.len(), usable, "{key}");
     }
     let many: Vec<Value> = (0..150).map(|number| signer.jwk(&number.to_string())).collect();

@@ -66,7 +66,9 @@ pub fn read(bytes: &[u8]) -> Result<KeyFile, NotRecords> {
     let mut reader = Reader::default();
     if text.starts_with('[') {
         let items: Vec<Value> = serde_json::from_str(text).map_err(NotRecords::Syntax)?;
-        items.iter().for_each(|item| reader.item(item));
+        for item in &items {
+            reader.item(item);
+        }
     } else if text.starts_with('{') {
         match serde_json::from_str::<Pairs>(text) {
             Ok(pairs) => reader.object(pairs),
@@ -102,7 +104,11 @@ impl Reader {
         let find = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value);
         match (find("name").or_else(|| find("key")), find("value")) {
             (Some(Value::String(name)), value) => self.record(name, value),
-            _ => pairs.iter().for_each(|(name, value)| self.record(name, Some(value))),
+            _ => {
+                for (name, value) in &pairs {
+                    self.record(name, Some(value));
+                }
+            }
         }
     }
 

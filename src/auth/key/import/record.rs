@@ -115,7 +115,7 @@ impl Record {
                 // A scope word is shown: it says why the key may do less than before.
                 Some(Err(_)) => match word.as_str().filter(|word| is_word(word)) {
                     Some(word) => {
-                        warnings.push(format!("scopes: `{word}` is dropped; accepted: {SCOPES}, read, write"))
+                        warnings.push(format!("scopes: `{word}` is dropped; accepted: {SCOPES}, read, write"));
                     }
                     None => unknown += 1,
                 },
