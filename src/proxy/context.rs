@@ -58,7 +58,7 @@ pub struct Rewrite {
 }
 
 /// One request's state, made by `new_ctx` and filled by the phases in their order.
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact of the request, and none follows from another")]
 pub struct RequestContext {
     /// When its header had been read.
     pub started: Instant,

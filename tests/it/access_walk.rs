@@ -91,7 +91,7 @@ fn each_operation_refuses_who_may_not_ask_it() {
         }
         let passes = |key: &str| !matches!(answer(&daemon, operation, &keyed(ask(), key)).status(), 401 | 403);
         rows.holds(format!("{operation}: admin may"), passes(&whole.key), ());
-        match operation.scope.iter().flatten().next() {
+        match operation.scopes.iter().flatten().next() {
             None => rows.holds(format!("{operation}: any key may"), passes(&only["mcp:call"].key), ()),
             Some(scope) => {
                 let refused = answer(&daemon, operation, &keyed(ask(), &all_but[scope.as_str()].key));
@@ -103,6 +103,39 @@ fn each_operation_refuses_who_may_not_ask_it() {
     }
     rows.finish();
     assert!(walked >= 5, "{walked} operations are guarded");
+}
+
+#[test]
+fn the_pair_of_access_opens_the_operations_that_take_it_and_no_others() {
+    let auth = "{cf_access: {client_id: abc.access, client_secret_file: \"@DIR@/secret\"}}";
+    let daemon = || Daemon::builder().set("rate_limit", "off").set("auth", auth);
+    for (file, says) in [(None, "cannot be read"), (Some(" \n"), "holds no secret")] {
+        let builder = file.map_or_else(daemon, |text| daemon().file("secret", text));
+        let refused = builder.try_start().unwrap_err();
+        let named = refused.log.contains("auth.cf_access.client_secret_file") && refused.log.contains(says);
+        assert!(!refused.status.success() && named, "{}", refused.log);
+    }
+    let daemon = daemon().file("secret", "s3cret-of-access\n").start();
+    let walk = Walk::of(&daemon);
+    let schemes = daemon.get(crate::support::CONNECT, "/openapi.json").json()["components"]["securitySchemes"].clone();
+    assert_eq!(schemes["cfAccess"]["name"], "CF-Access-Client-Id", "{schemes}");
+    let mut rows = Rows::new();
+    for operation in walk.guarded() {
+        let with = |secret: &str| {
+            let ask = walk.ask(operation, &Filling::default(), None).header("CF-Access-Client-Id", "abc.access");
+            answer(&daemon, operation, &ask.header("CF-Access-Client-Secret", secret))
+        };
+        rows.eq(format!("{operation}: a wrong secret"), &"401 Missing API key".to_owned(), &with("s3cret").fate());
+        let right = with("s3cret-of-access");
+        if operation.takes_pair {
+            rows.eq(format!("{operation}: alone"), &"POST /api/v1/context/sync".to_owned(), &operation.to_string());
+            rows.holds(operation.to_string(), !matches!(right.status(), 401 | 403), right.text());
+        } else {
+            rows.eq(operation.to_string(), &"401 Missing API key".to_owned(), &right.fate());
+        }
+    }
+    rows.finish();
+    assert!(!daemon.log().contains("s3cret"));
 }
 
 /// What both tenants call their session.

@@ -108,7 +108,12 @@ fn capabilities_that_are_not_built_are_a_warning_and_weaker_protection_is_an_err
     for (configuration, code, word) in [
         ("mcp: {enabled: true}", 0, "mcp"),
         ("services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], retry: {attempts: 2}}]", 0, "retry"),
-        ("services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], auth: jwt}]", 1, "auth.jwt"),
+        (
+            "services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], auth: jwt}]",
+            1,
+            "services[0].auth: \"jwt\" asks callers for tokens, and auth.jwt",
+        ),
+        ("services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], auth: key}]", 0, ""),
         ("listeners: [{bind: \"127.0.0.1:8443\", tls: {certificates: [{cert: a.pem, key: a.key}]}}]", 1, "tls"),
         ("services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], auth: none}]", 0, ""),
     ] {

@@ -240,7 +240,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 fn a_file_of_many_keys_is_imported_whole() {
     let daemon = Daemon::builder().start();
     let record = json!({"status": "active", "chittyId": "alice"});
-    let lines: String = (0..1700).map(|number| format!("{}\n", json!({format!("key:k{number}"): record}))).collect();
+    let lines: String = (0..1700).map(|number| json!({format!("key:k{number}"): record}).to_string() + "\n").collect();
     let output = import(&daemon, &lines, &["--format", "json"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(json_of(&output)["added"], 1700);

@@ -18,8 +18,10 @@ pub(crate) struct Operation {
     pub(crate) method: String,
     /// As it is described: `/api/context/tasks/{id}`.
     pub(crate) path: String,
-    /// `None`: public. `Some(None)`: any key.
-    pub(crate) scope: Option<Option<String>>,
+    /// `None`: public. None in the list: any key.
+    pub(crate) scopes: Option<Vec<String>>,
+    /// Whether it takes the pair of Cloudflare Access, too.
+    pub(crate) takes_pair: bool,
     /// Whether its answer goes on for ever.
     pub(crate) streams: bool,
     parameters: Vec<Value>,
@@ -72,7 +74,8 @@ impl Walk {
                 operations.push(Operation {
                     method: method.to_ascii_uppercase(),
                     path: path.clone(),
-                    scope: of_key.map(|scopes| scopes[0].as_str().map(str::to_owned)),
+                    scopes: of_key.map(|scopes| serde_json::from_value(scopes.clone()).unwrap()),
+                    takes_pair: requirements.iter().any(|requirement| requirement.get("cfAccess").is_some()),
                     streams: responses.clone().any(|(_, answer)| answer["content"].get("text/event-stream").is_some()),
                     parameters: [list(item), list(operation)].concat(),
                     body: operation["requestBody"]["content"]["application/json"].get("schema").cloned(),
@@ -85,7 +88,7 @@ impl Walk {
 
     /// Those that ask for a key.
     pub(crate) fn guarded(&self) -> impl Iterator<Item = &Operation> {
-        self.operations.iter().filter(|operation| operation.scope.is_some())
+        self.operations.iter().filter(|operation| operation.scopes.is_some())
     }
 
     /// A request without a key; `body` in place of one that is made up.

@@ -104,7 +104,11 @@ impl Reader {
         let find = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value);
         match (find("name").or_else(|| find("key")), find("value")) {
             (Some(Value::String(name)), value) => self.record(name, value),
-            _ => pairs.iter().for_each(|(name, value)| self.record(name, Some(value))),
+            _ => {
+                for (name, value) in &pairs {
+                    self.record(name, Some(value));
+                }
+            }
         }
     }
 
