@@ -143,12 +143,12 @@ impl<'a, 'f> Salvage<'a, 'f> {
     /// When nothing more can be written; what cannot be read is noted.
     pub(super) fn run(&mut self) -> Result<(), BuildError> {
         self.meta();
-        // Tasks first: what leads to them is looked at against what there is of them.
+        // Tasks first, index entries last: what leads to a record is looked at against what there is of it.
         self.stretch(&[kind::TASK], &[kind::TASK + 1])?;
-        for byte in 0..=u8::MAX {
-            if byte == kind::TASK || byte == kind::META {
-                continue;
-            }
+        let (indexes, others): (Vec<u8>, Vec<u8>) = (0..=u8::MAX)
+            .filter(|byte| *byte != kind::TASK && *byte != kind::META)
+            .partition(|byte| INDEXES.contains(byte));
+        for byte in others.into_iter().chain(indexes) {
             let end = byte.checked_add(1).map(|end| [end]);
             self.stretch(&[byte], end.as_ref().map_or(&[][..], |end| &end[..]))?;
         }
