@@ -26,6 +26,8 @@ use sled::{Db, IVec, Tree};
 use super::{Batch, Direction, Kv, KvError, Range, Visit};
 use crate::store::Durability;
 
+/// Bytes of a segment of sled's log: its default, which is never changed here.
+const SEGMENT: u64 = 512 * 1024;
 /// The name of the one tree.
 const TREE: &str = "chittyconnect";
 /// sled's log, in its folder.
@@ -52,6 +54,7 @@ impl SledKv {
     /// [`KvError`]: locked, unreadable, damaged, full.
     pub fn open(folder: &Path, durability: Durability) -> Result<Self, KvError> {
         let opened = |error| failed("opening", error);
+        round_up(&folder.join(LOG)).map_err(|source| KvError::new("opening", source))?;
         let db = open_unlocked(folder).map_err(opened)?;
         let tree = db.open_tree(TREE).map_err(opened)?;
         let io = |source| KvError::new("opening", source);
@@ -109,6 +112,19 @@ impl Kv for SledKv {
     fn compact(&self) -> Result<(), KvError> {
         self.sync()
     }
+}
+
+/// Gives a log that was cut short the rest of its last segment back, as room that is not used: sled goes on writing in it,
+/// and cannot read at the next opening what stands in a segment that is not all there.
+fn round_up(log: &Path) -> io::Result<()> {
+    let file = match File::options().write(true).open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    let whole = length.next_multiple_of(SEGMENT);
+    if whole > length { file.set_len(whole) } else { Ok(()) }
 }
 
 /// Opens it once the threads of an earlier handle in this process have let go of it; no other process has it, for the
