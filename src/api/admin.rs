@@ -74,7 +74,7 @@ pub fn metrics_router(state: AdminState) -> Router {
 }
 
 /// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/import`,
-/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, what [`store`] has, and the three of [`metrics_router`].
+/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, what `store` has, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))

@@ -4,7 +4,7 @@
 //! - A batch is one record of the journal, and goes to the kernel with `commit`; `persist` is then an `fdatasync`.
 //! - Opening ends a journal at the first record that is not whole, silently, and goes on with the next journal; the place
 //!   of a record among the others is under no checksum. Lost or reordered batches in the middle would only show in what
-//!   they wrote. So every batch also keeps a sum over all entries there are, see [`Sum`], and reading all compares it.
+//!   they wrote. So every batch also keeps a sum over all entries there are, see `Sum`, and reading all compares it.
 //! - A reader without a snapshot sees a batch come up key by key: all reads have one.
 //! - A thread in the background that fails marks the handle and ends, and a writer that waits for it waits for ever. So
 //!   the waiting is done here, where the mark is looked at: see `FjallKv::wait_for_background`.
