@@ -318,8 +318,9 @@ fn registry(replay: &mut Replay) {
         let (key, target) = (replay.alice.key.clone(), format!("{base}/status"));
         eventually("the services have been probed", || {
             let answer = Client::connect(port).ask(&Ask::get(CONNECT, &target).header(KEY_HEADER, &key));
-            let status = answer.json()["services"]["gone"]["status"].clone();
-            if status == "down" { Ok(()) } else { Err(status) }
+            let services = answer.json()["services"].clone();
+            let asked = services["gone"]["status"] == "down" && services["chittyid"]["lastChecked"].is_string();
+            if asked { Ok(()) } else { Err(services) }
         });
         let service = json!({"serviceId": "chittyid", "name": "<text>", "url": "<text>", "status": "<text>",
             "lastChecked": "<time>"});
