@@ -60,6 +60,7 @@ class Daemon:
             "admin": {"metrics": f"127.0.0.1:{self.admin}", "socket": str(folder / "admin.sock")},
             "store": {"path": str(folder / "data")},
             "events": {"queue": queue},
+            "rate_limit": "off",
             "log": {"level": "warn", "format": "text", "access": str(folder / "access.log")},
         }))
         log = open(folder / "daemon.log", "a")
