@@ -17,6 +17,7 @@ mod upkeep;
 pub(super) mod verify;
 
 use std::collections::HashMap;
+use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -216,6 +217,31 @@ fn read_replaced(kv: &dyn Kv, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>
         }
     }
     Err(unreadable(RecordError::Damaged))
+}
+
+/// Every record of a kind of which there are few, decoded from its key and value. One that cannot be is an error.
+fn read_kind<T>(
+    kv: &dyn Kv,
+    kind: u8,
+    decode: impl Fn(&[u8], &[u8]) -> Result<T, RecordError>,
+) -> Result<Vec<T>, StoreError> {
+    let (mut records, mut damaged) = (Vec::new(), None);
+    let range = (Bound::Included(&[kind][..]), Bound::Excluded(&[kind + 1][..]));
+    let whole = value::scan(kv, range, &mut |key, value| match decode(key, value) {
+        Ok(record) => {
+            records.push(record);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            damaged = Some(error);
+            ControlFlow::Break(())
+        }
+    });
+    let whole = whole.map_err(|error| unreachable_engine(&error))?;
+    match damaged.or(whole.err().map(|_| RecordError::Damaged)) {
+        Some(error) => Err(unreadable(error)),
+        None => Ok(records),
+    }
 }
 
 /// The engine failed while it was read.

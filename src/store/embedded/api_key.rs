@@ -1,12 +1,11 @@
 //! API keys in the embedded store.
 
 use std::collections::HashMap;
-use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Embedded, Keys, unreachable_engine};
+use super::{Embedded, Keys, read_kind};
 use crate::model::id::KeyId;
 use crate::model::key::{Key, KeyHash, KeyStatus, Scope};
 use crate::model::time::Time;
@@ -14,7 +13,7 @@ use crate::store::commit::{Transaction, unreadable};
 use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::{KeyRecord, kind};
 use crate::store::migration::{RecordError, decode};
-use crate::store::{KeyStore, StoreError, key, value};
+use crate::store::{KeyStore, StoreError, key};
 
 const STATUSES: [KeyStatus; 3] = [KeyStatus::Active, KeyStatus::Inactive, KeyStatus::Revoked];
 
@@ -126,24 +125,8 @@ fn replace(transaction: &mut Transaction<'_>, changed: &Key) -> Result<(), Store
 
 /// All keys.
 pub(super) fn load(kv: &dyn Kv) -> Result<HashMap<KeyHash, Arc<Key>>, StoreError> {
-    let mut keys = HashMap::new();
-    let mut damaged = None;
-    let range = (Bound::Included(&[kind::KEY][..]), Bound::Excluded(&[kind::KEY + 1][..]));
-    let whole = value::scan(kv, range, &mut |at, record| match decode_key(at, record) {
-        Ok(key) => {
-            keys.insert(key.hash, Arc::new(key));
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            damaged = Some(error);
-            ControlFlow::Break(())
-        }
-    });
-    let whole = whole.map_err(|error| unreachable_engine(&error))?;
-    match damaged.or(whole.err().map(|_| RecordError::Damaged)) {
-        Some(error) => Err(unreadable(error)),
-        None => Ok(keys),
-    }
+    let keys = read_kind(kv, kind::KEY, decode_key)?;
+    Ok(keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect())
 }
 
 fn to_record(key: &Key) -> KeyRecord {

@@ -1,14 +1,13 @@
 //! Registrations in the embedded store. They are few and asked for whenever the table changes, so all are in memory.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::{Embedded, unreachable_engine};
+use super::{Embedded, read_kind};
 use crate::model::id::ChittyId;
 use crate::model::name::ServiceKey;
 use crate::model::registration::{NewRegistration, Registration};
@@ -18,7 +17,7 @@ use crate::store::kv::Kv;
 use crate::store::migration::m0002_identity_and_registry::{RegistrationRecord, kind};
 use crate::store::migration::{RecordError, decode};
 use crate::store::registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
-use crate::store::{StoreError, key, value};
+use crate::store::{StoreError, key};
 
 /// Every registration that is durable, by its name.
 pub(super) type Known = RwLock<BTreeMap<ServiceKey, Arc<Registration>>>;
@@ -194,24 +193,8 @@ fn put(
 
 /// All registrations.
 pub(super) fn load(kv: &dyn Kv) -> Result<BTreeMap<ServiceKey, Arc<Registration>>, StoreError> {
-    let mut known = BTreeMap::new();
-    let mut damaged = None;
-    let range = (Bound::Included(&[kind::REGISTRATION][..]), Bound::Excluded(&[kind::REGISTRATION + 1][..]));
-    let whole = value::scan(kv, range, &mut |_, record| match decode_registration(record) {
-        Ok(one) => {
-            known.insert(one.name.clone(), Arc::new(one));
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            damaged = Some(error);
-            ControlFlow::Break(())
-        }
-    });
-    let whole = whole.map_err(|error| unreachable_engine(&error))?;
-    match damaged.or(whole.err().map(|_| RecordError::Damaged)) {
-        Some(error) => Err(unreadable(error)),
-        None => Ok(known),
-    }
+    let all = read_kind(kv, kind::REGISTRATION, |_, record| decode_registration(record))?;
+    Ok(all.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect())
 }
 
 fn to_record(registration: &Registration) -> RegistrationRecord {
