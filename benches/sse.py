@@ -51,14 +51,14 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Daemon:
-    def __init__(self, binary, folder, queue):
+    def __init__(self, binary, folder, queue, engine):
         self.folder = folder
         self.port, self.admin = free_port(), free_port()
         config = folder / "chittyconnect.yaml"
         config.write_text(json.dumps({
             "listeners": [{"bind": f"127.0.0.1:{self.port}"}],
             "admin": {"metrics": f"127.0.0.1:{self.admin}", "socket": str(folder / "admin.sock")},
-            "store": {"path": str(folder / "data")},
+            "store": {"path": str(folder / "data"), "engine": engine},
             "events": {"queue": queue},
             "rate_limit": "off",
             "log": {"level": "warn", "format": "text", "access": str(folder / "access.log")},
@@ -267,7 +267,7 @@ async def all_told(subscribers, made, patience=30):
 
 
 async def run(given, folder):
-    daemon = Daemon(given.binary, folder, given.queue)
+    daemon = Daemon(given.binary, folder, given.queue, given.engine)
     try:
         return await measure(given, daemon)
     finally:
@@ -348,6 +348,7 @@ def main():
     options.add_argument("--stalled", type=int, default=50)
     options.add_argument("--queue", type=int, default=256)
     options.add_argument("--kib", type=float, default=64, help="KiB that each subscriber may take")
+    options.add_argument("--engine", default="sled", help="sled or fjall")
     options.add_argument("--folder", default=None, help="where the store is made; default: a temporary folder")
     given = options.parse_args()
     needed = given.subscribers + given.stalled + SPARE_FILES
