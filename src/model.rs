@@ -11,6 +11,7 @@ pub mod registration;
 pub mod request;
 pub mod service;
 pub mod session;
+pub mod stored_file;
 pub mod sync;
 pub mod task;
 pub mod time;

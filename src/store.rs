@@ -10,6 +10,7 @@ pub mod context;
 pub mod embedded;
 mod engine;
 mod event;
+pub mod file;
 mod folder;
 mod key;
 pub mod kv;
@@ -40,6 +41,7 @@ use crate::model::task::InvalidTransition;
 pub use api_key::KeyStore;
 pub use context::ContextStore;
 pub use event::{EventPage, EventSink, EventStore, StoredEvent};
+pub use file::FileStore;
 pub use registration::{MAX_OF_ONE_OWNER, MAX_REGISTRATIONS, RegistrationStore};
 pub use session::{SessionEnded, SessionPage, SessionPosition, SessionQuery, SessionStarted, SessionStore};
 pub use task::{Expected, TaskCreated, TaskPage, TaskPosition, TaskQuery, TaskStore, TaskUpdated};
@@ -156,6 +158,35 @@ pub enum StoreError {
     /// There is a session with this id and other metadata.
     #[error("there is a session with this id and other metadata")]
     SessionExists,
+    /// No file of the session has this name.
+    #[error("no such file")]
+    NoSuchFile,
+    /// The contents would be more than may be kept.
+    #[error("{asked} bytes more would exceed the quota; {left} bytes are left")]
+    QuotaExceeded {
+        /// Bytes that it would have taken.
+        asked: u64,
+        /// Bytes that are left.
+        left: u64,
+    },
+    /// There are as many files as there may be.
+    #[error("there are {0} files, as many as there may be")]
+    TooManyStoredFiles(u64),
+    /// The token was good once, and has been used.
+    #[error("the token has been used")]
+    TokenUsed,
+    /// The file that has the name is not as the request wants it.
+    #[error("the file that has this name is not the expected one")]
+    ConditionFailed,
+    /// No upload in parts has this id, or it has ended.
+    #[error("no such upload in parts")]
+    NoSuchUpload,
+    /// There are as many uploads in parts as there may be.
+    #[error("{0} uploads in parts have begun and not ended, as many as there may be")]
+    TooManyUploads(usize),
+    /// The bucket has files.
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
     /// The session cannot hold more.
     #[error(transparent)]
     SessionFull(#[from] SessionFull),
@@ -177,7 +208,9 @@ pub struct Once {
 
 /// Durable data: one trait a subject, and what concerns all of it.
 #[async_trait]
-pub trait Store: TaskStore + SessionStore + KeyStore + ContextStore + EventStore + RegistrationStore + Upkeep {
+pub trait Store:
+    TaskStore + SessionStore + KeyStore + ContextStore + FileStore + EventStore + RegistrationStore + Upkeep
+{
     /// `None` if everything works, else what does not and what it needs, for the operator.
     fn trouble(&self) -> Option<Arc<str>>;
 

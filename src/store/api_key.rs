@@ -18,6 +18,9 @@ pub trait KeyStore: Send + Sync {
     /// The key with this hash, whatever its status; `None` if there is none.
     async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError>;
 
+    /// The key with this id, whatever its status; `None` if there is none.
+    async fn key_of_id(&self, id: &KeyId) -> Result<Option<Arc<Key>>, StoreError>;
+
     /// Every key, by chitty id and then by age.
     async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError>;
 

@@ -7,6 +7,7 @@
 pub(super) mod api_key;
 mod context;
 mod event;
+mod file;
 mod list;
 mod once;
 mod registration;

@@ -41,6 +41,11 @@ impl KeyStore for Embedded {
         }
     }
 
+    async fn key_of_id(&self, id: &KeyId) -> Result<Option<Arc<Key>>, StoreError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(keys.values().find(|key| key.id == *id).cloned())
+    }
+
     async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
         self.shared.kv()?;
         let mut keys: Vec<_> =
