@@ -7,6 +7,9 @@ pub mod cf_access;
 pub mod jwt;
 pub mod key;
 pub mod rate;
+pub mod secret;
+
+use std::path::PathBuf;
 
 use http::HeaderName;
 
@@ -26,6 +29,8 @@ pub struct Config {
     pub jwt: Option<JwtConfig>,
     /// The pair of Cloudflare Access that one operation takes.
     pub cf_access: Option<CfAccessConfig>,
+    /// The file with the secret that signatures and S3 secrets are made of.
+    pub secret_file: PathBuf,
 }
 
 /// Who is calling.

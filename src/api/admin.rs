@@ -16,6 +16,7 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::Degraded;
+use crate::blob::Files;
 use crate::problem::Problem;
 use crate::registry::report::RoutesReport;
 use crate::route::explain::Explanation;
@@ -49,6 +50,8 @@ pub struct AdminState {
     pub explain: Explain,
     /// Durable data.
     pub store: Arc<dyn Store>,
+    /// Files with their contents.
+    pub files: Arc<Files>,
 }
 
 /// Tells the table in force, with everything that sources said. Takes a while where there is much to tell.

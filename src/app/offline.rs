@@ -129,11 +129,16 @@ pub fn import_keys(config: &Config, words: ImportWords) -> Result<Imported, KeyE
 
 /// Opens the store for one piece of work.
 fn in_store<T>(config: &Config, work: impl AsyncFnOnce(&Embedded) -> T) -> Result<T, StartError> {
+    in_shared_store(config, async |store: Arc<Embedded>| work(&store).await)
+}
+
+/// The same for work that shares it.
+fn in_shared_store<T>(config: &Config, work: impl AsyncFnOnce(Arc<Embedded>) -> T) -> Result<T, StartError> {
     let metrics = Arc::new(Metrics::new()?);
-    let store = Embedded::open(&config.store, metrics)?;
+    let store = Arc::new(Embedded::open(&config.store, metrics)?);
     let runtime = background::runtime().map_err(StartError::System)?;
     Ok(runtime.block_on(async {
-        let done = work(&store).await;
+        let done = work(Arc::clone(&store)).await;
         // What was answered is on the disk, closed or not.
         tokio::time::timeout(CLOSE_STORE, store.close()).await.ok();
         done

@@ -225,6 +225,10 @@ pub trait FileStore: Send + Sync {
     /// Whether contents are referenced or noted.
     async fn is_known(&self, contents: ContentsOf) -> Result<bool, StoreError>;
 
+    /// Contents that files have, with their sizes, behind `after`, in order; `limit` at the most.
+    async fn all_contents(&self, after: Option<ContentsOf>, limit: usize)
+    -> Result<Vec<(ContentsOf, u64)>, StoreError>;
+
     /// Removes the note: they are not in their place any more.
     async fn forget_contents(&self, contents: ContentsOf) -> Result<(), StoreError>;
 

@@ -119,4 +119,12 @@ impl FileStore for Embedded {
     async fn all_part_uploads(&self) -> Result<Vec<PartUpload>, StoreError> {
         todo!()
     }
+
+    async fn all_contents(
+        &self,
+        after: Option<ContentsOf>,
+        limit: usize,
+    ) -> Result<Vec<(ContentsOf, u64)>, StoreError> {
+        todo!()
+    }
 }

@@ -90,6 +90,7 @@ impl From<Report> for Verified {
             report.entries.iter().map(|(kind, count)| (name_of(*kind), *count)).collect();
         Self {
             whole: report.findings.is_empty() && report.unlisted == 0,
+            records_whole: report.findings.is_empty() && report.unlisted == 0,
             entries,
             findings: report.findings,
             more_findings: report.unlisted,
