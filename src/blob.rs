@@ -4,6 +4,8 @@
 //! [`Files`] is what the API and the S3 endpoint know of this. The store has the records ([`crate::store::FileStore`]); it
 //! refuses nothing about bodies, and this refuses nothing about callers.
 
+pub mod s3;
+
 use std::sync::Arc;
 use std::time::Duration;
 
