@@ -31,6 +31,8 @@ mod meta;
 mod multipart;
 mod object;
 mod operation;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -40,7 +42,7 @@ use axum::response::Response;
 use http::{Extensions, StatusCode};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, S3Error, S3Response, S3Result, s3_error};
+use s3s::{Body, S3, S3Error, S3Response, S3Result, s3_error};
 
 use super::{Files, Writer};
 use crate::model::key::Key;
@@ -58,16 +60,16 @@ type Answer<T> = S3Result<S3Response<T>>;
 
 /// Answers every request as S3 does, whatever its path.
 pub fn router(files: Arc<Files>, credentials: Arc<dyn Credentials>) -> Router {
-    let service = service(files, credentials);
+    let service = guarded(Endpoint { files }, credentials);
     Router::new().fallback(move |request: Request| answer(service.clone(), request))
 }
 
-/// The operations, with who may call them.
-fn service(files: Arc<Files>, credentials: Arc<dyn Credentials>) -> S3Service {
+/// Operations, for those who may call them.
+fn guarded(operations: impl S3, credentials: Arc<dyn Credentials>) -> S3Service {
     let mut config = S3Config::default();
     config.xml_max_body_size = MAX_XML;
     let door = credentials::Door(credentials);
-    let mut builder = S3ServiceBuilder::new(Endpoint { files });
+    let mut builder = S3ServiceBuilder::new(operations);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(door.clone());
     builder.set_access(door);
