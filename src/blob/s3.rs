@@ -39,7 +39,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
-use http::{Extensions, StatusCode};
+use http::{Extensions, StatusCode, header};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3, S3Error, S3Response, S3Result, s3_error};
@@ -84,7 +84,11 @@ async fn answer(service: S3Service, request: Request) -> Response {
     }
     let body = Body::http_body_unsync(chunk::bounded(&parts.headers, body));
     match service.call(Request::from_parts(parts, body)).await {
-        Ok(response) => response.map(axum::body::Body::new),
+        Ok(mut response) => {
+            // How it is sent is for whoever sends it.
+            response.headers_mut().remove(header::TRANSFER_ENCODING);
+            response.map(axum::body::Body::new)
+        }
         Err(error) => {
             let error = s3s::StdError::from(error);
             tracing::error!(error = %crate::telemetry::describe(&*error), "an answer to S3 could not be written");
