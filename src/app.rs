@@ -25,9 +25,10 @@ use crate::api::admin::ReportRoutes;
 use crate::api::{self, ApiState, Degraded};
 use crate::auth::authenticator::{Authenticator, SetUpError};
 use crate::auth::rate::RateLimits;
+use crate::auth::s3::S3Credentials;
 use crate::auth::secret::{GatewaySecret, Purpose, SecretFileError};
 use crate::blob::token::Tokens;
-use crate::blob::{Files, LocationError};
+use crate::blob::{Files, LocationError, s3};
 use crate::config::Config;
 use crate::daemon::signal::{Signals, StopWatch};
 use crate::daemon::{Lifecycle, drain, instance};
@@ -179,6 +180,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
     let auth = Arc::new(Authenticator::new(&config.auth, Arc::clone(&store))?);
     let secret = GatewaySecret::open(&config.auth.secret_file)?;
+    let s3_signer = secret.key_for(Purpose::S3Secrets);
     let files = Arc::new(Files::new(&config.files, Arc::clone(&store))?);
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
@@ -200,7 +202,8 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         let auth = Arc::clone(&auth);
         async move { auth.run().await }
     });
-    let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store, &auth, &files))?;
+    let socket =
+        background.block_on(background::serve_admin(&config.daemon, &shared, &store, &auth, &files, &secret))?;
 
     let api = ApiState::new(api::Parts {
         discovery: Arc::clone(&shared.publisher.documents),
@@ -224,7 +227,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         config: config.proxy.clone(),
         routes: shared.publisher.routes.clone(),
         router: api::router(api),
-        files: axum::Router::new(),
+        files: s3::router(Arc::clone(&files), Arc::new(S3Credentials::new(Arc::clone(&store), s3_signer))),
         auth: Arc::clone(&auth),
         metrics: Arc::clone(&shared.metrics),
         access_log: shared.access_log.clone(),

@@ -7,6 +7,7 @@ pub mod cf_access;
 pub mod jwt;
 pub mod key;
 pub mod rate;
+pub mod s3;
 pub mod secret;
 
 use std::path::PathBuf;

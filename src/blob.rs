@@ -8,6 +8,7 @@ mod contents;
 mod parts;
 mod pin;
 mod receive;
+pub mod s3;
 mod sweep;
 pub mod token;
 pub mod uri;
@@ -233,8 +234,8 @@ impl Files {
             return Ok(Room { bytes: max, left: None });
         }
         if let Some(key) = replaces {
-            let replaced = self.store.file(place.clone(), key.clone()).await?;
-            left = left.saturating_add(replaced.map_or(0, |file| file.contents.size));
+            let there = self.store.file(place.clone(), key.clone()).await?;
+            left = left.saturating_add(there.map_or(0, |file| file.contents.size));
         }
         if let Some(hash) = hash {
             // What is there already takes no room.

@@ -55,6 +55,12 @@ impl Config {
         .flat_map(|(hosts, role)| hosts.iter().map(move |host| (host, role)))
     }
 
+    /// Where the S3 endpoint is, as its clients write it; `None` where it has no host.
+    #[must_use]
+    pub fn s3_endpoint(&self) -> Option<String> {
+        self.files.first().map(|host| self.public_origin(host.as_str()))
+    }
+
     /// `<public_scheme>://<host>[:<public_port>]`, without a slash at the end.
     #[must_use]
     pub fn public_origin(&self, host: &str) -> String {

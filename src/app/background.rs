@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::{Shared, StartError};
 use crate::api::admin::{AdminState, metrics_router, socket_router};
 use crate::auth::authenticator::Authenticator;
+use crate::auth::secret::{GatewaySecret, Purpose};
 use crate::blob::Files;
 use crate::daemon::{self, Lifecycle, notify};
 use crate::event::Hub;
@@ -50,8 +51,9 @@ pub(super) async fn serve_admin(
     store: &Arc<dyn Store>,
     auth: &Arc<Authenticator>,
     files: &Arc<Files>,
+    secret: &GatewaySecret,
 ) -> Result<SocketFile, StartError> {
-    let state = admin_state(shared, store, auth, files);
+    let state = admin_state(shared, store, auth, files, secret);
     if let Some(address) = config.metrics {
         let failed = |source| StartError::AdminAddress { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -123,7 +125,13 @@ pub(super) async fn end_streams(lifecycle: Lifecycle, hub: Arc<Hub>) {
     hub.close();
 }
 
-fn admin_state(shared: &Shared, store: &Arc<dyn Store>, auth: &Arc<Authenticator>, files: &Arc<Files>) -> AdminState {
+fn admin_state(
+    shared: &Shared,
+    store: &Arc<dyn Store>,
+    auth: &Arc<Authenticator>,
+    files: &Arc<Files>,
+    secret: &GatewaySecret,
+) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
     let shared_by_explain = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
     AdminState {
@@ -132,6 +140,8 @@ fn admin_state(shared: &Shared, store: &Arc<dyn Store>, auth: &Arc<Authenticator
         degraded: shared.degraded(store, auth),
         store: Arc::clone(store),
         files: Arc::clone(files),
+        s3_signer: secret.key_for(Purpose::S3Secrets),
+        s3_endpoint: shared.publisher.config.s3_endpoint(),
         routes: shared.report_routes(),
         explain: Arc::new(move |url| {
             let (registry, publisher) = &shared_by_explain;

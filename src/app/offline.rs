@@ -10,6 +10,8 @@ use crate::auth::key::import::{ImportError, ImportWords, Imported, import};
 use crate::auth::key::request::{KeyRequest, Lifetime};
 use crate::auth::key::rotate::{RotateReport, rotate};
 use crate::auth::key::{IssueError, Issued, issue};
+use crate::auth::s3::S3Facts;
+use crate::auth::secret::{GatewaySecret, Purpose};
 use crate::config::Config;
 use crate::model::id::KeyId;
 use crate::model::key::Key;
@@ -117,6 +119,16 @@ pub fn revoke_key(config: &Config, id: &KeyId) -> Result<Arc<Key>, KeyError> {
 /// [`KeyError`].
 pub fn rotate_key(config: &Config, id: &KeyId, grace: Option<Lifetime>) -> Result<RotateReport, KeyError> {
     Ok(in_store(config, async |store| rotate(store, id, grace).await)??)
+}
+
+/// What an S3 client is configured with for a key of the store, which no daemon may have open.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn s3_facts(config: &Config, id: &KeyId) -> Result<S3Facts, KeyError> {
+    let signer = GatewaySecret::open(&config.auth.secret_file).map_err(StartError::from)?.key_for(Purpose::S3Secrets);
+    let endpoint = config.route.s3_endpoint();
+    Ok(in_store(config, async |store| S3Facts::of(store, &signer, id, endpoint).await)??)
 }
 
 /// Keeps keys of the original in the store, which no daemon may have open.

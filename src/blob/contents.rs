@@ -66,10 +66,10 @@ pub enum LocationError {
     #[error("files.store: `{url}` cannot be used; its credentials and region come from the environment")]
     Bucket {
         /// Where it was to be.
-        url: Url,
+        url: String,
         /// Why.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
 }
 
@@ -99,7 +99,8 @@ impl Contents {
                 Ok(Self { store: Arc::new(local.with_fsync(true)), folder: Some(folder), prefix: String::new() })
             }
             Location::Bucket(url) => {
-                let store = open_bucket(url).map_err(|source| LocationError::Bucket { url: url.clone(), source })?;
+                let failed = |source| LocationError::Bucket { url: url.to_string(), source: Box::new(source) };
+                let store = open_bucket(url).map_err(failed)?;
                 let prefix = url.path().trim_matches('/');
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
                 Ok(Self { store, folder: None, prefix })

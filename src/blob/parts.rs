@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 
 use super::receive::Whole;
-use super::{Body, BodyError, Expected, Facts, FileError, Files, Room, Writer};
+use super::{Body, BodyError, Expected, Facts, FileError, Files, Room, Writer, s3};
 use crate::model::stored_file::StoredFile;
 use crate::model::time::Time;
 use crate::store::StoreError;
@@ -107,8 +107,8 @@ impl Files {
             key: begun.key,
             mime: begun.mime,
             headers: begun.headers,
+            source_modified_at: s3::source_modified_at(&begun.metadata),
             metadata: begun.metadata,
-            source_modified_at: None,
             how: Arrival::Parts(upload),
             only_if,
         };

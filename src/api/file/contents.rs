@@ -129,7 +129,7 @@ pub(in crate::api) async fn resolve(State(state): State<ApiState>, Caller(caller
     let (uri, session) = query::uri(request.uri().query().unwrap_or_default(), &caller)?;
     let answer = match find(&state, &caller, &uri, session).await? {
         Found::Here(file) => ResolvedUri::of_file(&uri, &file, &state.file_links.origin),
-        Found::Elsewhere(row) => ResolvedUri::of_row(&uri, row),
+        Found::Elsewhere(row) => ResolvedUri::of_row(&uri, *row),
     };
     Ok(Json(answer).into_response())
 }
@@ -167,7 +167,7 @@ pub(in crate::api) async fn resource(
 /// What a URI names.
 enum Found {
     Here(Box<StoredFile>),
-    Elsewhere(ContextFile),
+    Elsewhere(Box<ContextFile>),
 }
 
 async fn find(state: &ApiState, caller: &Principal, uri: &ResourceUri, session: SessionId) -> Result<Found, Problem> {
@@ -181,7 +181,7 @@ async fn find(state: &ApiState, caller: &Principal, uri: &ResourceUri, session: 
         }
         ResourceUri::Elsewhere { text, .. } => {
             let row = state.store.context_file(place(caller, session), text.clone()).await?;
-            return row.map(Found::Elsewhere).ok_or_else(Problem::file_not_found);
+            return row.map(|row| Found::Elsewhere(Box::new(row))).ok_or_else(Problem::file_not_found);
         }
     };
     file.map(|file| Found::Here(Box::new(file))).ok_or_else(Problem::file_not_found)

@@ -108,7 +108,7 @@ fn names(headers: &HeaderMap, name: &HeaderName, tag: &str) -> bool {
     let lists = headers.get_all(name).iter().filter_map(|list| list.to_str().ok());
     lists
         .flat_map(|list| list.split(','))
-        .map(|known| known.trim())
+        .map(str::trim)
         .any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }
 
