@@ -79,20 +79,17 @@ impl From<StoreError> for Problem {
             StoreError::TooManyFiles(_) | StoreError::TooManyStoredFiles(_) => {
                 Self::new(StatusCode::CONFLICT, "too_many_files", message)
             }
-
+            StoreError::NoSuchFile | StoreError::NoSuchUpload | StoreError::NoSuchKey => Self::not_found(message),
             StoreError::QuotaExceeded { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "quota_exceeded", message),
-
             StoreError::TooManyUploads(_) => Self::new(StatusCode::CONFLICT, "too_many_uploads", message),
             StoreError::TokenUsed => Self::new(StatusCode::UNAUTHORIZED, "invalid_or_expired_token", message),
             StoreError::ConditionFailed => Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message),
-
             StoreError::BucketNotEmpty => Self::new(StatusCode::CONFLICT, "bucket_not_empty", message),
             StoreError::OnceReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
                 "this Idempotency-Key came with another request before; accepted: a new one for each request",
             ),
-            StoreError::NoSuchKey | StoreError::NoSuchFile | StoreError::NoSuchUpload => Self::not_found(message),
             StoreError::NameTaken => Self::name_taken(message),
             StoreError::NoSuchRegistration => Self::service_not_found(message),
             StoreError::TooManyRegistrations(_) => Self::new(StatusCode::CONFLICT, "too_many_registrations", message),

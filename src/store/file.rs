@@ -219,15 +219,15 @@ pub trait FileStore: Send + Sync {
     /// Contents that are noted and that no file has, behind `after`, in order; `limit` at the most.
     async fn unreferenced(&self, after: Option<ContentsOf>, limit: usize) -> Result<Vec<ContentsOf>, StoreError>;
 
+    /// Contents that files have, each once, with their size in bytes: behind `after`, in order; `limit` at the most.
+    async fn all_contents(&self, after: Option<ContentsOf>, limit: usize)
+    -> Result<Vec<(ContentsOf, u64)>, StoreError>;
+
     /// Whether a file has these contents.
     async fn is_referenced(&self, contents: ContentsOf) -> Result<bool, StoreError>;
 
     /// Whether contents are referenced or noted.
     async fn is_known(&self, contents: ContentsOf) -> Result<bool, StoreError>;
-
-    /// Contents that files have, with their sizes, behind `after`, in order; `limit` at the most.
-    async fn all_contents(&self, after: Option<ContentsOf>, limit: usize)
-    -> Result<Vec<(ContentsOf, u64)>, StoreError>;
 
     /// Removes the note: they are not in their place any more.
     async fn forget_contents(&self, contents: ContentsOf) -> Result<(), StoreError>;
