@@ -143,8 +143,9 @@ impl Shared {
     }
 
     /// What is not as it should be, a line each.
-    fn degraded(&self, store: &Arc<dyn Store>, auth: &Arc<Authenticator>) -> Degraded {
-        let (registry, store, auth) = (Arc::clone(&self.registry), Arc::clone(store), Arc::clone(auth));
+    fn degraded(&self, store: &Arc<dyn Store>, auth: &Arc<Authenticator>, files: &Arc<Files>) -> Degraded {
+        let (registry, store, auth, files) =
+            (Arc::clone(&self.registry), Arc::clone(store), Arc::clone(auth), Arc::clone(files));
         Arc::new(move || {
             let store = store.trouble().map(|trouble| format!("store: {trouble}"));
             let sources = registry.status().into_iter().filter(|source| source.failing || source.stale);
@@ -156,7 +157,8 @@ impl Shared {
                 };
                 format!("source {} {how}", source.name)
             });
-            store.into_iter().chain(auth.trouble()).chain(sources).collect()
+            let files = files.trouble().map(|trouble| format!("files: {trouble}"));
+            store.into_iter().chain(files).chain(auth.trouble()).chain(sources).collect()
         })
     }
 }
@@ -181,7 +183,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     let auth = Arc::new(Authenticator::new(&config.auth, Arc::clone(&store))?);
     let secret = GatewaySecret::open(&config.auth.secret_file)?;
     let s3_signer = secret.key_for(Purpose::S3Secrets);
-    let files = Arc::new(Files::new(&config.files, Arc::clone(&store))?);
+    let files = Arc::new(Files::new(&config.files, Arc::clone(&store), Arc::clone(&shared.metrics))?);
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
     background.block_on(background::sweep(&files));
@@ -209,7 +211,7 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         discovery: Arc::clone(&shared.publisher.documents),
         landing_page: config.api.landing_page.clone(),
         gateway: Arc::clone(&shared.publisher.config),
-        degraded: shared.degraded(&store, &auth),
+        degraded: shared.degraded(&store, &auth, &files),
         metrics: Arc::clone(&shared.metrics),
         store: Arc::clone(&store),
         auth: Arc::clone(&auth),

@@ -27,10 +27,14 @@ use crate::model::time::Time;
 use crate::store::context::Place;
 use crate::store::file::{Arrival, Condition, ContentsOf, NewFile};
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::Metrics;
 use contents::Contents;
 pub use contents::{Location, LocationError};
 use pin::Pins;
 use receive::{Received, Whole, receive};
+
+/// Who reports what S3 clients change.
+const S3: &str = "s3";
 
 /// What goes wrong while a body is read.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -156,6 +160,7 @@ pub struct Files {
     pins: Arc<Pins>,
     /// Wakes whoever removes what no file has any more.
     unreferenced: Arc<Notify>,
+    metrics: Arc<Metrics>,
     limits: Limits,
 }
 
@@ -164,10 +169,10 @@ impl Files {
     ///
     /// # Errors
     /// [`LocationError`].
-    pub fn new(config: &Config, store: Arc<dyn Store>) -> Result<Self, LocationError> {
+    pub fn new(config: &Config, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Result<Self, LocationError> {
         let contents = Arc::new(Contents::open(&config.location)?);
         let (pins, unreferenced) = (Arc::default(), Arc::default());
-        Ok(Self { store, contents, pins, unreferenced, limits: config.limits })
+        Ok(Self { store, contents, pins, unreferenced, metrics, limits: config.limits })
     }
 
     /// The records.
@@ -186,6 +191,12 @@ impl Files {
     #[must_use]
     pub fn max_bytes(&self) -> u64 {
         self.limits.max_bytes
+    }
+
+    /// What is wrong with the place for contents, for the operator.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.contents.trouble()
     }
 
     /// Bytes of contents that are left to a chitty id whose key has this quota.
@@ -270,6 +281,7 @@ impl Files {
         etag: String,
     ) -> Result<StoredFile, FileError> {
         let contents = stored_file::Contents { hash: received.hash, size: received.size };
+        let by_s3 = matches!(facts.how, Arrival::S3 | Arrival::Parts(_));
         let new = self.new_file(writer, facts, contents, etag);
         let of = ContentsOf { chitty_id: new.place.chitty_id.clone(), hash: contents.hash };
         let (store, place, pins) = (Arc::clone(&self.store), Arc::clone(&self.contents), Arc::clone(&self.pins));
@@ -293,7 +305,11 @@ impl Files {
             unreferenced.notify_one();
             kept
         });
-        keeping.await.unwrap_or_else(|error| Err(FileError::place(error.into())))
+        let kept = keeping.await.unwrap_or_else(|error| Err(FileError::place(error.into())))?;
+        if by_s3 {
+            self.metrics.synced(S3);
+        }
+        Ok(kept)
     }
 
     fn new_file(&self, writer: Writer, facts: Facts, contents: stored_file::Contents, etag: String) -> NewFile {
@@ -322,7 +338,9 @@ impl Files {
             unreferenced.notify_one();
             Ok(kept?)
         });
-        copying.await.unwrap_or_else(|error| Err(FileError::place(error.into())))
+        let kept = copying.await.unwrap_or_else(|error| Err(FileError::place(error.into())))?;
+        self.metrics.synced(S3);
+        Ok(kept)
     }
 
     /// The contents of a file from `start` up to `end`, which is not in it.
@@ -355,6 +373,9 @@ impl Files {
     pub async fn delete(&self, place: Place, keys: Vec<FileKey>, by_s3: bool) -> Result<Vec<StoredFile>, FileError> {
         let deleted = self.store.delete_files(place, keys, by_s3).await?;
         self.unreferenced.notify_one();
+        if by_s3 && !deleted.is_empty() {
+            self.metrics.synced(S3);
+        }
         Ok(deleted)
     }
 }
@@ -386,3 +407,6 @@ pub struct Limits {
     /// How long tokens are good for.
     pub token_ttl: Duration,
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,7 @@ fn admin_state(
     AdminState {
         metrics: Arc::clone(&shared.metrics),
         life: Arc::new(move || lifecycle.now()),
-        degraded: shared.degraded(store, auth),
+        degraded: shared.degraded(store, auth, files),
         store: Arc::clone(store),
         files: Arc::clone(files),
         s3_signer: secret.key_for(Purpose::S3Secrets),

@@ -9,7 +9,7 @@ mod read;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use object_store::{ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt, 
 use url::Url;
 
 use crate::store::file::{ContentsOf, Part, UploadId};
+use crate::telemetry::describe;
 
 /// What is on its way.
 const UPLOADS: &str = "uploads";
@@ -80,6 +81,26 @@ pub(super) struct Contents {
     /// The folder, if it is one.
     folder: Option<PathBuf>,
     prefix: String,
+    trouble: Arc<Trouble>,
+}
+
+/// What the place said last, if that was no good.
+#[derive(Debug, Default)]
+struct Trouble(Mutex<Option<Arc<str>>>);
+
+impl Trouble {
+    /// Notes how something went. That something is not there is an answer like others.
+    fn note<T>(&self, went: object_store::Result<T>) -> object_store::Result<T> {
+        let found = match &went {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => None,
+            Err(error) => Some(describe(error).into()),
+        };
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.is_some() || found.is_some() {
+            *now = found;
+        }
+        went
+    }
 }
 
 impl Contents {
@@ -96,16 +117,25 @@ impl Contents {
                 }
                 let folder = fs::canonicalize(path).map_err(failed)?;
                 let local = LocalFileSystem::new_with_prefix(&folder).map_err(|error| failed(error.into()))?;
-                Ok(Self { store: Arc::new(local.with_fsync(true)), folder: Some(folder), prefix: String::new() })
+                Ok(Self::new(Arc::new(local.with_fsync(true)), Some(folder), String::new()))
             }
             Location::Bucket(url) => {
                 let failed = |source| LocationError::Bucket { url: url.to_string(), source: Box::new(source) };
                 let store = open_bucket(url).map_err(failed)?;
                 let prefix = url.path().trim_matches('/');
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-                Ok(Self { store, folder: None, prefix })
+                Ok(Self::new(store, None, prefix))
             }
         }
+    }
+
+    fn new(store: Arc<dyn ObjectStore>, folder: Option<PathBuf>, prefix: String) -> Self {
+        Self { store, folder, prefix, trouble: Arc::default() }
+    }
+
+    /// What is wrong with the place, as far as that was seen.
+    pub(super) fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Bodies up to this many bytes are best held in memory until they are whole; larger ones are written in pieces of
@@ -135,12 +165,12 @@ impl Contents {
 
     /// Begins to write a long body.
     pub(super) async fn begin(&self, at: &Path) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.store.put_multipart(at).await
+        self.trouble.note(self.store.put_multipart(at).await)
     }
 
     /// Writes a short body to where it is on its way.
     pub(super) async fn write(&self, at: &Path, body: Bytes) -> object_store::Result<()> {
-        self.store.put(at, body.into()).await.map(drop)
+        self.trouble.note(self.store.put(at, body.into()).await).map(drop)
     }
 
     /// Puts a short body in its place.
@@ -155,7 +185,7 @@ impl Contents {
 
     /// Moves what is on its way.
     pub(super) async fn rename(&self, from: &Path, to: &Path) -> object_store::Result<()> {
-        self.store.rename(from, to).await
+        self.trouble.note(self.store.rename(from, to).await)
     }
 
     /// Removes what was on its way; that it is not there is no error.

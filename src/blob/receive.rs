@@ -163,13 +163,16 @@ fn accepted(hashers: Hashers, expected: Expected) -> Result<(ContentHash, [u8; 1
     Ok((hash, md5))
 }
 
+/// A piece that is being written, and hashed.
+type Busy = (JoinHandle<object_store::Result<()>>, JoinHandle<Result<Hashers, FileError>>);
+
 /// Writes and hashes each piece while the next one is being read.
 struct Writing {
     /// `None` once it is whole.
     upload: Option<Box<dyn MultipartUpload>>,
     away: Option<Away>,
     hashers: Hashers,
-    busy: Option<(JoinHandle<object_store::Result<()>>, JoinHandle<Result<Hashers, FileError>>)>,
+    busy: Option<Busy>,
 }
 
 impl Writing {

@@ -62,7 +62,7 @@ impl Files {
     }
 
     /// Removes every one that is noted now, but for those that somebody is at work on.
-    async fn remove_all_unreferenced(&self) -> Result<(), FileError> {
+    pub(super) async fn remove_all_unreferenced(&self) -> Result<(), FileError> {
         let mut after = None;
         loop {
             let found = self.store.unreferenced(after, LOOKED_AT).await?;

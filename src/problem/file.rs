@@ -72,8 +72,9 @@ impl From<FileError> for Problem {
             FileError::Size { .. } => Self::new(StatusCode::BAD_REQUEST, "size_mismatch", message),
             FileError::Hash { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "sha256_mismatch", message),
             FileError::Md5 | FileError::Check(_) => Self::new(StatusCode::BAD_REQUEST, "checksum_mismatch", message),
-            FileError::BrokeOff(_) => Self::bad_request(message),
-            FileError::InvalidPart(_) | FileError::PartOrder | FileError::PartTooSmall(_) => Self::bad_request(message),
+            FileError::BrokeOff(_) | FileError::InvalidPart(_) | FileError::PartOrder | FileError::PartTooSmall(_) => {
+                Self::bad_request(message)
+            }
             FileError::Store(error) => error.into(),
             FileError::NoRoom(error) => {
                 tracing::error!(error = describe(&error), "there is no room for contents");

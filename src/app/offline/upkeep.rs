@@ -1,6 +1,7 @@
 //! The store looked after while no daemon has it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::{StartError, in_shared_store, in_store};
 use crate::blob::{FileError, Files, LocationError};
@@ -10,6 +11,7 @@ use crate::store::transfer::export::Export;
 use crate::store::transfer::merge::Merged;
 use crate::store::upkeep::{Compacted, Verified};
 use crate::store::{StoreError, Upkeep as _};
+use crate::telemetry::metrics::Metrics;
 
 /// Why the store was not looked after.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,8 @@ pub enum UpkeepError {
     Location(#[from] LocationError),
     #[error(transparent)]
     Files(#[from] FileError),
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     D1(#[from] D1Error),
     #[error("the export cannot be written")]
@@ -36,7 +40,7 @@ pub enum UpkeepError {
 pub fn verify(config: &Config) -> Result<Verified, UpkeepError> {
     let location = &config.files;
     in_shared_store(config, async |store| {
-        let files = Files::new(location, store)?;
+        let files = Files::new(location, store, Arc::new(Metrics::new()?))?;
         let verified = files.store().verify_store().await?;
         Ok(files.verify().await?.add_to(verified))
     })?

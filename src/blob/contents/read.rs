@@ -31,7 +31,7 @@ impl Contents {
             return Ok(stream::empty().boxed());
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let found = self.store.get_opts(at, options).await?;
+        let found = self.trouble.note(self.store.get_opts(at, options).await)?;
         Ok(match found.payload {
             GetResultPayload::File(file, _) => of_file(file, found.range),
             GetResultPayload::Stream(stream) => stream.map(|piece| piece.map_err(BodyError::from)).boxed(),
