@@ -75,8 +75,8 @@ fn first(kv: &SledKv, kind: u8) -> (Vec<u8>, Vec<u8>) {
     found.unwrap()
 }
 
-fn one<T: serde::Serialize>(key: Vec<u8>, record: &T) -> Batch {
-    let entries = value::entries(&key, &encode(record).unwrap()).unwrap();
+fn one<T: serde::Serialize>(key: &[u8], record: &T) -> Batch {
+    let entries = value::entries(key, &encode(record).unwrap()).unwrap();
     entries.into_iter().map(|(key, entry)| (key, Some(entry))).collect()
 }
 
@@ -91,7 +91,7 @@ fn row(kv: &SledKv, change: impl FnOnce(&mut ContextFileRecord)) -> Batch {
     let entry = kv.get(&at).unwrap().unwrap();
     let mut record: ContextFileRecord = decode(&entry[1..]).unwrap();
     change(&mut record);
-    one(at, &record)
+    one(&at, &record)
 }
 
 type Plant = fn(&SledKv) -> Batch;
@@ -114,12 +114,12 @@ async fn damage_to_files_is_found_and_mended() {
             &[],
         ),
         (
-            |_| one(keys::usage(&chitty("alice")), &UsageRecord { bytes: 1, files: 1 }),
+            |_| one(&keys::usage(&chitty("alice")), &UsageRecord { bytes: 1, files: 1 }),
             "alice is said to have 1 files and 1 bytes, and has 4 and 22",
             &[],
         ),
-        (|kv| one(first(kv, b'l').0, &UsageRecord { bytes: 1, files: 1 }), "cannot be read", &["a record is damaged"]),
-        (|_| one(keys::pending(&of("alice", "one")), &PendingRecord { since: 1 }), "and a file has them", &[]),
+        (|kv| one(&first(kv, b'l').0, &UsageRecord { bytes: 1, files: 1 }), "cannot be read", &["a record is damaged"]),
+        (|_| one(&keys::pending(&of("alice", "one")), &PendingRecord { since: 1 }), "and a file has them", &[]),
         (|kv| gone(first(kv, b'u').0), "has no upload", &["its upload is gone"]),
     ];
     for (change, says, lost) in cases {

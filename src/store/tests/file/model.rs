@@ -135,30 +135,27 @@ impl Model {
 }
 
 async fn compare(store: &Embedded, model: &Model) {
-    for owner in 0..2 {
-        let usage = store.usage(chitty(OWNERS[owner])).await.unwrap();
+    for (owner, name) in OWNERS.into_iter().enumerate() {
+        let usage = store.usage(chitty(name)).await.unwrap();
         let files = model.files.keys().filter(|(whose, ..)| *whose == owner).count() as u64;
         assert_eq!((usage.bytes, usage.files), (model.bytes(owner), files));
-        for text in 0..4 {
-            let contents = of(OWNERS[owner], TEXTS[text]);
+        for (text, written) in TEXTS.into_iter().enumerate() {
+            let contents = of(name, written);
             let referenced = model.texts(owner).contains(&text);
             assert_eq!(store.is_referenced(contents.clone()).await.unwrap(), referenced);
             let known = referenced || model.noted.contains(&(owner, text));
             assert_eq!(store.is_known(contents.clone()).await.unwrap(), known);
             let first = store.file_with(contents, None).await.unwrap();
-            let named = first.map(|file| (file.session_id.to_string(), file.key.to_string()));
+            let found = first.map(|file| (file.session_id.to_string(), file.key.to_string()));
             let has = model.files.iter().filter(|((whose, ..), has)| *whose == owner && **has == text);
-            let mut has: Vec<_> =
-                has.map(|((_, session, name), _)| (SESSIONS[*session].to_owned(), NAMES[*name].to_owned())).collect();
-            has.sort();
-            assert_eq!(named, has.into_iter().next());
+            let named = has.map(|((_, session, name), _)| (SESSIONS[*session].to_owned(), NAMES[*name].to_owned()));
+            assert_eq!(found, named.min());
         }
     }
-    let noted: BTreeSet<_> =
-        store.unreferenced(None, 99).await.unwrap().into_iter().map(|of| (of.chitty_id.to_string(), of.hash)).collect();
-    let wanted: BTreeSet<_> =
-        model.noted.iter().map(|(owner, text)| (OWNERS[*owner].to_owned(), contents(TEXTS[*text]).hash)).collect();
-    assert_eq!(noted, wanted);
+    let noted = store.unreferenced(None, 99).await.unwrap().into_iter();
+    let noted: BTreeSet<_> = noted.map(|of| (of.chitty_id.to_string(), of.hash)).collect();
+    let wanted = model.noted.iter().map(|(owner, text)| (OWNERS[*owner].to_owned(), contents(TEXTS[*text]).hash));
+    assert_eq!(noted, wanted.collect());
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
 }
 
