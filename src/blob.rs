@@ -57,6 +57,7 @@ pub struct Writer {
 #[allow(missing_docs, reason = "fields of `NewFile`")]
 pub struct Facts {
     pub key: FileKey,
+    pub given_name: Option<String>,
     pub mime: Option<String>,
     pub headers: Vec<(String, String)>,
     pub metadata: Vec<(String, String)>,
@@ -296,6 +297,8 @@ impl Files {
                         Whole::Memory(body) => place.put(&of, body).await.map_err(FileError::place)?,
                         Whole::Away(away) => away.settle(&of).await.map_err(FileError::place)?,
                     }
+                } else if let Whole::Away(away) = received.body {
+                    away.discard().await.map_err(FileError::place)?;
                 }
                 Ok(store.keep_file(new).await?)
             };
@@ -314,9 +317,23 @@ impl Files {
 
     fn new_file(&self, writer: Writer, facts: Facts, contents: stored_file::Contents, etag: String) -> NewFile {
         let Writer { place, key_id, quota } = writer;
-        let Facts { key, mime, headers, metadata, source_modified_at, how, only_if } = facts;
+        let Facts { key, given_name, mime, headers, metadata, source_modified_at, how, only_if } = facts;
         let quota = quota.unwrap_or(self.limits.quota);
-        NewFile { place, key, contents, etag, mime, headers, metadata, key_id, source_modified_at, quota, how, only_if }
+        NewFile {
+            place,
+            key,
+            given_name,
+            contents,
+            etag,
+            mime,
+            headers,
+            metadata,
+            key_id,
+            source_modified_at,
+            quota,
+            how,
+            only_if,
+        }
     }
 
     /// Gives the contents of `source`, a file of the same chitty id, a further name. No contents are moved.

@@ -51,6 +51,8 @@ pub struct StoredFileRecord {
     pub session_id: String,
     /// Its name in the session.
     pub key: String,
+    /// What people call it, where that is not the last part of the key.
+    pub given_name: Option<String>,
     /// Of its contents.
     pub sha256: [u8; 32],
     pub size: u64,

@@ -105,6 +105,7 @@ impl Files {
         };
         let facts = Facts {
             key: begun.key,
+            given_name: None,
             mime: begun.mime,
             headers: begun.headers,
             source_modified_at: s3::source_modified_at(&begun.metadata),

@@ -54,6 +54,15 @@ impl Away {
         Ok(())
     }
 
+    /// Removes it: nobody needs it.
+    pub(super) async fn discard(mut self) -> object_store::Result<()> {
+        if let Some(at) = &self.at {
+            self.contents.discard(at).await?;
+        }
+        self.at = None;
+        Ok(())
+    }
+
     /// Moves it to `to`.
     pub(super) async fn move_to(mut self, to: &Path) -> object_store::Result<()> {
         if let Some(at) = &self.at {

@@ -13,6 +13,9 @@ use crate::store::{self, Durability, Engine, Retention};
 /// More than is held in memory.
 const LONG: usize = 3 << 20;
 
+/// Whether an error is the one that is due.
+type IsRight = fn(&FileError) -> bool;
+
 struct Here {
     files: Arc<Files>,
     folder: tempfile::TempDir,
@@ -86,6 +89,7 @@ fn writer() -> Writer {
 fn facts(key: &str) -> Facts {
     Facts {
         key: key.parse().unwrap(),
+        given_name: None,
         mime: None,
         headers: Vec::new(),
         metadata: Vec::new(),
@@ -136,7 +140,7 @@ async fn a_body_that_is_not_what_was_said_leaves_nothing() {
     for body in [b"hello".to_vec(), long(1)] {
         let size = body.len() as u64;
         let expected = |size, hash, md5| Expected { size, hash, md5, check: None };
-        let refused: [(Expected, fn(&FileError) -> bool); 6] = [
+        let refused: [(Expected, IsRight); 6] = [
             (expected(Some(size - 1), None, None), |error| matches!(error, FileError::Size { .. })),
             (expected(Some(size + 1), None, None), |error| matches!(error, FileError::Size { .. })),
             (expected(None, Some(ContentHash([0; 32])), None), |error| matches!(error, FileError::Hash { .. })),
@@ -220,7 +224,9 @@ async fn uploads_at_once_of_equal_contents_and_their_removal_agree() {
         let removal = here.files.remove_all_unreferenced();
         let (done, removed) = futures::join!(futures::future::join_all(puts), removal);
         removed.unwrap();
-        done.into_iter().for_each(|done| done.unwrap());
+        for done in done {
+            done.unwrap();
+        }
         here.is_whole().await;
         for key in ["0", "1", "2"] {
             let file = here.files.store().file(place(), key.parse().unwrap()).await.unwrap();

@@ -52,6 +52,8 @@ pub struct UploadToken {
     pub issuer: Issuer,
     pub session_id: SessionId,
     pub key: FileKey,
+    /// What people call it.
+    pub name: String,
     /// Exactly so many bytes.
     pub size: u64,
     /// With this SHA-256, if that was said.
@@ -82,6 +84,7 @@ struct UploadWords {
     by_key: bool,
     session_id: String,
     key: String,
+    name: String,
     size: u64,
     hash: Option<[u8; 32]>,
     mime: Option<String>,
@@ -124,6 +127,7 @@ impl Tokens {
                 by_key: token.issuer.by_key,
                 session_id: token.session_id.to_string(),
                 key: token.key.to_string(),
+                name: token.name.clone(),
                 size: token.size,
                 hash: token.hash.map(|hash| hash.0),
                 mime: token.mime.clone(),
@@ -159,6 +163,7 @@ impl Tokens {
             issuer: issuer(&words.chitty_id, &words.key_id, words.by_key)?,
             session_id: words.session_id.parse().ok()?,
             key: words.key.parse().ok()?,
+            name: words.name,
             size: words.size,
             hash: words.hash.map(ContentHash),
             mime: words.mime,
@@ -230,7 +235,8 @@ mod tests {
             id: [3; 16],
             issuer: issuer(),
             session_id: "s".parse().unwrap(),
-            key: "2026/01/02/a b.txt".parse().unwrap(),
+            key: "2026/01/02/a_b.txt".parse().unwrap(),
+            name: "a b.txt".to_owned(),
             size: 42,
             hash: Some(ContentHash([9; 32])),
             mime: Some("text/plain".to_owned()),

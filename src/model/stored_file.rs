@@ -138,6 +138,8 @@ pub struct StoredFile {
     pub session_id: SessionId,
     /// What it is called there.
     pub key: FileKey,
+    /// What people call it, where that is not the last part of its key.
+    pub given_name: Option<String>,
     /// What it contains.
     pub contents: Contents,
     /// What HTTP and S3 clients know this version by, without quotes: the MD5 in hexadecimal digits, or that of the
@@ -161,6 +163,12 @@ pub struct StoredFile {
 }
 
 impl StoredFile {
+    /// What people call it; empty where its key ends in `/`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.given_name.as_deref().unwrap_or_else(|| self.key.name())
+    }
+
     /// `files/{session}/{key}`.
     #[must_use]
     pub fn r2_key(&self) -> String {

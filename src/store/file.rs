@@ -36,6 +36,7 @@ pub struct ContentsOf {
 pub struct NewFile {
     pub place: Place,
     pub key: FileKey,
+    pub given_name: Option<String>,
     pub contents: Contents,
     pub etag: String,
     pub mime: Option<String>,

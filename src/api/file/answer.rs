@@ -107,7 +107,7 @@ impl From<&StoredFile> for FileEntry {
             uri: file.uri(),
             r2_key: file.r2_key(),
             resource_uri: resource_uri(file),
-            name: file.key.name().to_owned(),
+            name: file.name().to_owned(),
             size: file.contents.size,
             sha256: file.contents.hash.to_string(),
             mime: file.mime.clone(),
@@ -119,7 +119,7 @@ impl From<&StoredFile> for FileEntry {
 }
 
 fn resource_uri(file: &StoredFile) -> String {
-    ResourceUri::of_contents(file.session_id.clone(), file.contents.hash, file.key.name()).to_string()
+    ResourceUri::of_contents(file.session_id.clone(), file.contents.hash, file.name()).to_string()
 }
 
 /// What a URI names.
@@ -154,7 +154,7 @@ impl ResolvedUri {
             kind: kind_of(uri),
             session_id: file.session_id.to_string(),
             r2_key: Some(file.r2_key()),
-            name: Some(file.key.name().to_owned()),
+            name: Some(file.name().to_owned()),
             size: Some(file.contents.size),
             sha256: Some(hash.to_string()),
             mime: file.mime.clone(),

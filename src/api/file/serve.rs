@@ -72,7 +72,7 @@ pub(super) async fn contents(
     answer.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     set(answer, header::ETAG, &tag);
-    set(answer, header::CONTENT_DISPOSITION, &disposition(file.key.name()));
+    set(answer, header::CONTENT_DISPOSITION, &disposition(file.name()));
     if let Some((_, coding)) = file.headers.iter().find(|(name, _)| name == "content-encoding") {
         set(answer, header::CONTENT_ENCODING, coding);
     }

@@ -52,6 +52,7 @@ pub(in crate::api) async fn presign(State(state): State<ApiState>, Caller(caller
         issuer: token::issuer(&caller),
         session_id: asked.session_id,
         key,
+        name: asked.name,
         size: asked.size,
         hash: asked.hash,
         mime: asked.mime,
@@ -105,7 +106,7 @@ pub(in crate::api) async fn upload(
         quota,
     };
     let how = Arrival::Token { id: token.id, expires_at: token.expires_at };
-    let facts = facts(token.key, token.mime, how);
+    let facts = facts(token.key, token.name, token.mime, how);
     let expected = Expected { size: Some(token.size), hash: token.hash, ..Expected::default() };
     let body: Body = body.into_data_stream().map(|chunk| chunk.map_err(BodyError::from)).boxed();
     let kept = state.files.put(writer, facts, body, expected).await?;
@@ -125,9 +126,9 @@ fn check_announced(headers: &HeaderMap, size: u64) -> Result<(), Problem> {
     }
 }
 
-fn facts(key: FileKey, mime: Option<String>, how: Arrival) -> Facts {
+fn facts(key: FileKey, name: String, mime: Option<String>, how: Arrival) -> Facts {
     let (headers, metadata, source_modified_at) = (Vec::new(), Vec::new(), None);
-    Facts { key, mime, headers, metadata, source_modified_at, how, only_if: Condition::Always }
+    Facts { key, given_name: Some(name), mime, headers, metadata, source_modified_at, how, only_if: Condition::Always }
 }
 
 /// Brings in a small file at once, its contents in base64.
@@ -160,7 +161,7 @@ pub(in crate::api) async fn upload_direct(
     let key = new_key(&state, upload.hash.map(|hash| hash.to_string()), &upload.name)?;
     let expected = Expected { size: upload.size, hash: upload.hash, ..Expected::default() };
     let contents: Body = futures::stream::iter([Ok(upload.contents)]).boxed();
-    let facts = facts(key, upload.mime, Arrival::Api);
+    let facts = facts(key, upload.name, upload.mime, Arrival::Api);
     let kept = state.files.put(writer(&caller, upload.session_id), facts, contents, expected).await?;
     drop(turn);
     Ok(Json(Kept::from(&kept)).into_response())

@@ -136,6 +136,7 @@ mod tests {
             key: "k".parse().unwrap(),
             contents: Contents { hash: ContentHash([0; 32]), size: 10 },
             etag: "0a".to_owned(),
+            given_name: None,
             mime: None,
             headers: Vec::new(),
             metadata: Vec::new(),

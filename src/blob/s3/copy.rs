@@ -49,6 +49,7 @@ impl Endpoint {
         let facts = Facts {
             key,
             source_modified_at,
+            given_name: None,
             mime: described.mime,
             headers: described.headers,
             metadata: described.metadata,

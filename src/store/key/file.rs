@@ -175,6 +175,7 @@ mod tests {
                 chitty_id: owner.clone(),
                 session_id: "s".parse().unwrap(),
                 key: "d/k".parse().unwrap(),
+                given_name: None,
                 contents: Contents { hash: ContentHash(hash), size: 0 },
                 etag: String::new(),
                 mime: None,

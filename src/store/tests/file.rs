@@ -47,6 +47,7 @@ fn new_file(owner: &str, name: &str, text: &str) -> NewFile {
         key: key(name),
         contents: contents(text),
         etag: format!("etag-{text}"),
+        given_name: Some("ä name".to_owned()),
         mime: Some("text/plain".to_owned()),
         headers: vec![("cache-control".to_owned(), "no-store".to_owned())],
         metadata: vec![("m".to_owned(), "ä".to_owned())],

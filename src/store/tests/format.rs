@@ -182,6 +182,7 @@ fn stored_files_are_written_as_format_3_says() {
             chitty_id: text("a"),
             session_id: text("s"),
             key: text("d/k"),
+            given_name: Some(text("n")),
             sha256: [5; 32],
             size: 300,
             etag: text("e"),
@@ -193,7 +194,7 @@ fn stored_files_are_written_as_format_3_says() {
             modified_at: 2,
             source_modified_at: None,
         },
-        &format!("030161017303642f6b{}ac02016501016d010168017600016b010200", "05".repeat(32)),
+        &format!("030161017303642f6b01016e{}ac02016501016d010168017600016b010200", "05".repeat(32)),
     );
     holds_in(3, &PendingRecord { since: 300 }, "03ac02");
     holds_in(3, &BucketRecord { created_at: 300 }, "03ac02");

@@ -22,7 +22,7 @@ const STRIDE: usize = 256;
 
 /// What the row of a file says of it; `metadata` is somebody else's.
 pub(in crate::store) fn facts_of(file: &StoredFile, metadata: Option<Json>) -> FileFacts {
-    let name = file.key.name();
+    let name = file.name();
     FileFacts {
         uri: file.uri(),
         name: (!name.is_empty()).then(|| name.to_owned()),

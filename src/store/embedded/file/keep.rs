@@ -95,6 +95,7 @@ fn to_file(new: &NewFile, before: Option<&StoredFile>, now: Time) -> StoredFile 
         chitty_id: new.place.chitty_id.clone(),
         session_id: new.place.session_id.clone(),
         key: new.key.clone(),
+        given_name: new.given_name.clone(),
         contents: new.contents,
         etag: new.etag.clone(),
         mime: new.mime.clone(),

@@ -18,7 +18,7 @@ shape!(StoredFileLine {
     headers: Vec<(String, String)>, metadata: Vec<(String, String)>, key_id: KeyId, created_at: Moment,
     modified_at: Moment,
     ;
-    mime: String, source_modified_at: Moment,
+    given_name: String, mime: String, source_modified_at: Moment,
     ;
 });
 
@@ -49,6 +49,7 @@ impl StoredFileLine {
             key_id: id(&file.key_id)?,
             created_at: Moment(file.created_at),
             modified_at: Moment(file.modified_at),
+            given_name: file.given_name.clone(),
             mime: file.mime.clone(),
             source_modified_at: file.source_modified_at.map(Moment),
         })
@@ -62,6 +63,7 @@ impl StoredFileLine {
             sha256: self.sha256.0,
             size: self.size,
             etag: self.etag,
+            given_name: self.given_name,
             mime: self.mime,
             headers: self.headers,
             metadata: self.metadata,
