@@ -117,7 +117,7 @@ async fn a_file_is_kept_under_its_name_and_replaced(engine: Engine) {
     assert_eq!((first.created_at, first.source_modified_at), (first.modified_at, None));
     assert_eq!(store.file(place(), key("d/a.txt")).await.unwrap().as_ref(), Some(&first));
     let row = store.context_file(place(), first.uri()).await.unwrap().unwrap();
-    assert_eq!((row.active, row.facts.name.as_deref(), row.facts.size), (true, Some("a.txt"), Some(3)));
+    assert_eq!((row.active, row.facts.name.as_deref(), row.facts.size), (true, Some("ä name"), Some(3)));
     assert_eq!(row.facts.sha256, Some(first.contents.hash.to_string()));
     assert_eq!((row.facts.r2_key, row.facts.modified_at), (Some(first.r2_key()), Some(first.modified_at)));
     let said = Time::from_millis(1);
