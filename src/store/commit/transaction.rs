@@ -233,7 +233,8 @@ impl View for Transaction<'_> {
         let before = before.filter(|(key, entry)| entry.is_some() && !own.contains_key(*key));
         match direction {
             Direction::Forward => {
-                keys.extend(laid_over.take(limit).chain(before.take(limit)).map(|(key, _)| key.clone()))
+                let (laid_over, before) = (laid_over.take(limit), before.take(limit));
+                keys.extend(laid_over.chain(before).map(|(key, _)| key.clone()));
             }
             Direction::Backward => {
                 let (laid_over, before) = (laid_over.rev().take(limit), before.rev().take(limit));
