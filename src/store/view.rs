@@ -27,6 +27,14 @@ pub(super) trait View {
         Ok(self.keys(range, Direction::Forward, 1)?.pop())
     }
 
+    /// The last key that begins with `prefix`. Where it does not matter which, this is the one to ask for: what is removed
+    /// in order is removed from the front, and need not be passed over each time.
+    fn last_under(&mut self, prefix: &[u8]) -> Result<Option<Vec<u8>>, Self::Error> {
+        let end = end_of(prefix);
+        let range = (Bound::Included(prefix), Bound::Excluded(end.as_slice()));
+        Ok(self.keys(range, Direction::Backward, 1)?.pop())
+    }
+
     /// Shows `visit` every key that begins with `prefix`, in order. It may look at the store meanwhile.
     fn each_under(
         &mut self,

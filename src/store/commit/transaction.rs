@@ -213,26 +213,34 @@ impl View for Transaction<'_> {
     }
 
     fn keys(&mut self, range: Range<'_>, direction: Direction, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut laid_over: BTreeMap<&[u8], bool> = BTreeMap::new();
-        for changes in [self.group, &self.own] {
-            let within = changes.batch.range::<[u8], _>(range);
-            laid_over.extend(within.map(|(key, entry)| (key.as_slice(), entry.is_some())));
-        }
+        let (own, group) = (&self.own.batch, &self.group.batch);
         let mut keys: Vec<Vec<u8>> = Vec::new();
-        // What is laid over may take the place of as many.
-        let wanted = limit.saturating_add(laid_over.len());
         let scanned = self.kv.range(range, direction, &mut |key, _| {
-            if keys.len() >= wanted {
+            if keys.len() >= limit {
                 return ControlFlow::Break(());
             }
-            keys.push(key.to_vec());
+            if !own.contains_key(key) && !group.contains_key(key) {
+                keys.push(key.to_vec());
+            }
             ControlFlow::Continue(())
         });
         if let Err(error) = scanned {
             return Err(fail(&mut self.failure, error));
         }
-        keys.retain(|key| !laid_over.contains_key(key.as_slice()));
-        keys.extend(laid_over.into_iter().filter(|(_, kept)| *kept).map(|(key, _)| key.to_vec()));
+        // Of what is laid over, as many at the most come before those.
+        let laid_over = own.range::<[u8], _>(range).filter(|(_, entry)| entry.is_some());
+        let before = group.range::<[u8], _>(range);
+        let before = before.filter(|(key, entry)| entry.is_some() && !own.contains_key(*key));
+        match direction {
+            Direction::Forward => {
+                let (laid_over, before) = (laid_over.take(limit), before.take(limit));
+                keys.extend(laid_over.chain(before).map(|(key, _)| key.clone()));
+            }
+            Direction::Backward => {
+                let (laid_over, before) = (laid_over.rev().take(limit), before.rev().take(limit));
+                keys.extend(laid_over.chain(before).map(|(key, _)| key.clone()));
+            }
+        }
         match direction {
             Direction::Forward => keys.sort_unstable(),
             Direction::Backward => keys.sort_unstable_by(|a, b| b.cmp(a)),

@@ -40,7 +40,7 @@ pub(super) fn forget(transaction: &mut Transaction<'_>, contents: &ContentsOf) -
 
 /// How large contents are that a file has; `None` = no file has them.
 pub(super) fn size_of(transaction: &mut Transaction<'_>, contents: &ContentsOf) -> Result<Option<u64>, StoreError> {
-    let Some(at) = transaction.first_under(&key::files_with(&contents.chitty_id, &contents.hash))? else {
+    let Some(at) = transaction.last_under(&key::files_with(&contents.chitty_id, &contents.hash))? else {
         return Ok(None);
     };
     key::split_file_by_contents(&at).map(|file| Some(file.contents.size)).ok_or_else(damaged)

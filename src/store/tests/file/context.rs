@@ -10,6 +10,7 @@ use crate::model::task::NewTask;
 use crate::store::context::{FileQuery, MAX_FILES, SyncQuery};
 use crate::store::embedded::Embedded;
 use crate::store::file::{Arrival, NewFile};
+use crate::store::migration::m0003_files::RowsRecord;
 use crate::store::tests::transfer::exported;
 use crate::store::tests::{new_task, open, session};
 use crate::store::{ContextStore, Engine, FileStore, Store, StoreError, TaskStore};
@@ -76,27 +77,35 @@ async fn what_is_said_of_a_file_is_not_what_it_is(engine: Engine) {
 async fn a_file_that_is_kept_gives_way_to_no_other(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(engine, folder.path());
-    // The oldest of all, and not active.
+    // The oldest of all, and not active; more than are looked at in one go.
     for number in 0..300 {
         keep(&store, &format!("s/{number}"), "x").await;
     }
     store.set_active_files(place(), vec![]).await.unwrap();
     let some = |from: usize, count: usize| (from..from + count).map(|number| facts(&format!("f{number}"))).collect();
-    for part in 0..4 {
-        store.report_sync(place(), report(some(part * 5000, 5000))).await.unwrap();
-    }
-    let one_more = store.report_sync(place(), report(some(MAX_FILES, 1))).await;
+    store.report_sync(place(), report(some(0, 10))).await.unwrap();
+    let rows = || store.verify().unwrap().entries[&'f'];
+    assert_eq!((rows(), store.verify().unwrap().findings), (310, vec![]));
+    // As if it knew as many others as it may.
+    let at = crate::store::key::rows(&place().chitty_id, &place().session_id);
+    let noted = RowsRecord { rows: 300 + MAX_FILES as u64, stored: 300 };
+    store.change("test", move |transaction| transaction.set_meta(&at, &noted)).await.unwrap();
+    let one_more = store.report_sync(place(), report(some(10, 1))).await;
     assert!(matches!(one_more, Err(StoreError::TooManyFiles(MAX_FILES))), "{one_more:?}");
     keep(&store, "s/more", "x").await;
     store.set_active_files(place(), vec![facts("f0")]).await.unwrap();
-    store.report_sync(place(), report(some(MAX_FILES, 7))).await.unwrap();
-    assert_eq!(store.verify().unwrap().entries[&'f'], 20_000 + 301);
-    assert!(store.context_file(place(), "r2://files/s/0".into()).await.unwrap().is_some());
+    store.report_sync(place(), report(some(10, 7))).await.unwrap();
+    assert_eq!(rows(), 301 + 10);
+    for name in ["0", "299", "more"] {
+        assert!(store.context_file(place(), format!("r2://files/s/{name}")).await.unwrap().is_some());
+    }
     // One that is no longer kept counts no more, nor does what it was.
     delete(&store, &["0", "1", "more"]).await;
-    store.report_sync(place(), report(some(MAX_FILES + 7, 1))).await.unwrap();
-    assert_eq!(store.verify().unwrap().entries[&'f'], 20_000 + 298);
-    whole(&store).await;
+    store.report_sync(place(), report(some(17, 1))).await.unwrap();
+    assert_eq!(rows(), 298 + 10);
+    assert!(store.context_file(place(), "f0".into()).await.unwrap().is_some());
+    let says = "the context of alice, s is said to have 20298 files, 298 of them stored, and has 308 and 298";
+    assert_eq!(store.verify().unwrap().findings, [says]);
     store.close().await;
 }
 
