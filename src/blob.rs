@@ -5,6 +5,7 @@
 //! refuses nothing about bodies, and this refuses nothing about callers.
 
 mod contents;
+pub mod mac;
 mod parts;
 mod pin;
 mod receive;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
 use super::key::{Secret, admit};
+use crate::blob::mac::keyed;
 use crate::blob::s3::{Credentials, name_of};
 use crate::model::id::{KeyId, SessionId};
 use crate::model::key::Key;
@@ -55,10 +55,7 @@ impl Credentials for S3Credentials {
 /// What S3 clients sign with for a key: 40 letters, digits, `-` and `_`.
 #[must_use]
 pub fn secret_of(signer: &[u8; 32], key: &Key) -> String {
-    // HMAC takes a key that is shorter than a block for one with zeros behind it (RFC 2104 §2).
-    let mut block = [0; 64];
-    block[..signer.len()].copy_from_slice(signer);
-    let mut mac = Hmac::<Sha256>::new(&block.into());
+    let mut mac = keyed(signer);
     mac.update(PURPOSE);
     mac.update(&key.hash.0);
     BASE64_URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..SECRET_BYTES])
@@ -145,6 +142,9 @@ impl fmt::Display for S3Facts {
 
 #[cfg(test)]
 mod tests {
+    use hmac::{Hmac, KeyInit};
+    use sha2::Sha256;
+
     use super::*;
     use crate::model::key::{KeyHash, KeyStatus};
 

@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
-use sha2::Sha256;
+
+use crate::blob::mac::keyed;
 
 /// Bytes of the secret.
 const BYTES: usize = 32;
@@ -101,9 +102,7 @@ impl GatewaySecret {
             Purpose::FileTokens => b"file-tokens",
             Purpose::S3Secrets => b"s3-secrets",
         };
-        let mut key = hmac::digest::Key::<Hmac<Sha256>>::default();
-        key[..BYTES].copy_from_slice(&self.0);
-        Hmac::<Sha256>::new(&key).chain_update(label).finalize().into_bytes().into()
+        keyed(&self.0).chain_update(label).finalize().into_bytes().into()
     }
 }
 

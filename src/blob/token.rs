@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use super::mac::keyed;
 use crate::model::id::{ChittyId, KeyId, SessionId};
 use crate::model::stored_file::{ContentHash, FileKey};
 use crate::model::time::Time;
@@ -206,11 +207,7 @@ impl Tokens {
     }
 
     fn code(&self, r#use: Use, words: &[u8]) -> Hmac<Sha256> {
-        let key = hmac::digest::Key::<Hmac<Sha256>>::default();
-        // HMAC fills a shorter key up with zeros (RFC 2104 §2), which is what this does.
-        let mut padded = key;
-        padded[..self.key.len()].copy_from_slice(&self.key);
-        Hmac::<Sha256>::new(&padded).chain_update([r#use as u8]).chain_update(words)
+        keyed(&self.key).chain_update([r#use as u8]).chain_update(words)
     }
 }
 

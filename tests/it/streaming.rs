@@ -18,7 +18,7 @@ fn daemon(upstream: &Upstream) -> Daemon {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// Bytes that repeat nowhere near: a lost or doubled piece changes the hash.

@@ -99,7 +99,7 @@ fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Re
         connection.stream.write_all(&document.body[..document.body.len() / 2])?;
         return Ok(Next::Close);
     }
-    let tag = format!("\"{:x}\"", Sha256::digest(&document.body));
+    let tag = format!("\"{}\"", hex::encode(Sha256::digest(&document.body)));
     let headers = format!("Content-Type: application/json\r\nETag: {tag}\r\n");
     if document.status == 200 && request.header("if-none-match") == Some(&tag) {
         connection.answer(request, 304, &headers, b"")?;

@@ -186,7 +186,7 @@ fn read_body(
     }
     outcome?;
     seen["body_bytes"] = count.into();
-    seen["body_sha256"] = format!("{:x}", hash.finalize()).into();
+    seen["body_sha256"] = hex::encode(hash.finalize()).into();
     Ok(())
 }
 

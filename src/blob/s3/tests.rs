@@ -5,7 +5,7 @@ use std::fmt::Write;
 use async_trait::async_trait;
 use axum::body::Body as AxumBody;
 use futures::TryStreamExt;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use s3s::dto::{ListBucketsInput, ListBucketsOutput, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response};
 use sha2::{Digest, Sha256};
