@@ -313,6 +313,12 @@ fn lists_are_pages_of_keys_and_of_common_beginnings() {
         let query = [&[("list-type", "2")], &query[..]].concat();
         rows.eq(what, &wanted.into_iter().map(str::to_owned).collect(), &elements(&list(&query), "Key"));
     }
+    // As rclone asks for all of them: what is empty is not there.
+    for version in [&[("list-type", "2")][..], &[]] {
+        let all = list(&[version, &[("delimiter", ""), ("prefix", ""), ("max-keys", "1000")]].concat());
+        rows.eq(format!("an empty delimiter {version:?}"), &keys, &elements(&all, "Key"));
+        rows.eq(format!("an empty delimiter {version:?}: beginnings"), &0, &prefixes(&all).len());
+    }
     let below = list(&[("list-type", "2"), ("prefix", "b/"), ("delimiter", "/")]);
     rows.eq("its beginnings", &vec!["b/c/".to_owned()], &prefixes(&below));
     let encoded = list(&[("list-type", "2"), ("encoding-type", "url"), ("prefix", "x")]);

@@ -194,12 +194,12 @@ pub(crate) struct S3Server {
     process: Option<Process>,
     folder: tempfile::TempDir,
     pub(crate) bucket: String,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl S3Server {
-    const ACCESS_KEY: &str = "test-access";
-    const SECRET_KEY: &str = "test-secret";
+    pub(crate) const ACCESS_KEY: &str = "test-access";
+    pub(crate) const SECRET_KEY: &str = "test-secret";
 
     pub(crate) fn start(bucket: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();

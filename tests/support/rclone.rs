@@ -26,10 +26,11 @@ pub(crate) struct Rclone {
 impl Rclone {
     #[track_caller]
     pub(crate) fn of(daemon: &Daemon, tenant: &Tenant) -> Self {
-        Self::with(daemon, Signer::of(daemon, tenant))
+        Self::with(daemon.port, Signer::of(daemon, tenant))
     }
 
-    pub(crate) fn with(daemon: &Daemon, signer: Signer) -> Self {
+    /// One with these credentials for whoever listens on this port.
+    pub(crate) fn with(port: u16, signer: Signer) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let configuration = format!(
             "[chitty]\ntype = s3\nprovider = Other\nenv_auth = false\naccess_key_id = {}\nsecret_access_key = {}\n\
@@ -39,7 +40,7 @@ impl Rclone {
             files_host(),
         );
         fs::write(folder.path().join("rclone.conf"), configuration).unwrap();
-        Self { folder, proxy: format!("http://127.0.0.1:{}", daemon.port), signer }
+        Self { folder, proxy: format!("http://127.0.0.1:{port}"), signer }
     }
 
     /// Goes to another daemon from now on, or to the same one on another port.
