@@ -10,6 +10,7 @@ mod document;
 mod error;
 mod event;
 mod extract;
+mod file;
 mod health;
 mod landing;
 mod mcp;
@@ -36,6 +37,8 @@ use utoipa_axum::routes;
 
 use crate::auth::authenticator::Authenticator;
 use crate::auth::rate::RateLimits;
+use crate::blob::Files;
+use crate::blob::token::Tokens;
 use crate::event::{self as hub, Hub};
 use crate::registry::Registry;
 use crate::registry::embedded::Registrar;
@@ -111,6 +114,10 @@ pub struct Parts {
     pub routes: ReportRoutes,
     /// How services fare.
     pub health: HealthWatch,
+    /// Files with their contents.
+    pub files: Arc<Files>,
+    /// What signs the links to them.
+    pub tokens: Tokens,
 }
 
 /// What the handlers share.
@@ -129,6 +136,9 @@ pub struct ApiState {
     registrar: Registrar,
     routes: ReportRoutes,
     health: HealthWatch,
+    files: Arc<Files>,
+    tokens: Tokens,
+    file_links: Arc<file::FileLinks>,
     /// What each operation needs.
     access: Arc<Access>,
     /// How many large answers there are at once.
@@ -142,6 +152,8 @@ impl ApiState {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let described = described();
+        let host = parts.gateway.api.first().or(parts.gateway.connect.first());
+        let links = host.map(|host| parts.gateway.public_origin(host.as_str())).unwrap_or_default();
         Self {
             access: Arc::new(Access::of(&described)),
             documents: Arc::new(openapi::Fixed::make(&parts.gateway, described, parts.auth.header())),
@@ -156,6 +168,9 @@ impl ApiState {
             registry: parts.registry,
             routes: parts.routes,
             health: parts.health,
+            files: parts.files,
+            tokens: parts.tokens,
+            file_links: Arc::new(file::FileLinks::new(links)),
             store: parts.store,
             auth: parts.auth,
             rate_limits: Arc::new(parts.rate_limits),
@@ -184,6 +199,16 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(context::files_v1))
         .routes(routes!(context::sync_events))
         .routes(routes!(context::sync_events_v1))
+        .routes(routes!(file::presign))
+        .routes(routes!(file::upload_direct))
+        .routes(routes!(file::upload))
+        .routes(routes!(file::commit))
+        .routes(routes!(file::presign_download))
+        .routes(routes!(file::download))
+        .routes(routes!(file::resolve))
+        .routes(routes!(file::list))
+        .routes(routes!(file::get, file::delete))
+        .routes(routes!(file::resource))
         .routes(routes!(whoami::whoami))
         .routes(routes!(task::list, task::create))
         .routes(routes!(task::get, task::update, task::delete))

@@ -25,6 +25,10 @@ use crate::api::admin::ReportRoutes;
 use crate::api::{self, ApiState, Degraded};
 use crate::auth::authenticator::{Authenticator, SetUpError};
 use crate::auth::rate::RateLimits;
+use crate::auth::s3::S3Credentials;
+use crate::auth::secret::{GatewaySecret, Purpose, SecretFileError};
+use crate::blob::token::Tokens;
+use crate::blob::{Files, LocationError, s3};
 use crate::config::Config;
 use crate::daemon::signal::{Signals, StopWatch};
 use crate::daemon::{Lifecycle, drain, instance};
@@ -66,6 +70,10 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error(transparent)]
     Auth(#[from] SetUpError),
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
+    #[error(transparent)]
+    Files(#[from] LocationError),
     #[error("log.access: {to:?} cannot be opened")]
     AccessLog { to: AccessLog, source: io::Error },
     #[error("admin.socket: `{path}` cannot be used")]
@@ -171,8 +179,13 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
     embedded.hand_events_to(&(Arc::clone(&hub) as Arc<dyn EventSink>));
     let store: Arc<dyn Store> = Arc::clone(&embedded) as Arc<dyn Store>;
     let auth = Arc::new(Authenticator::new(&config.auth, Arc::clone(&store))?);
+    let secret = GatewaySecret::open(&config.auth.secret_file)?;
+    let s3_signer = secret.key_for(Purpose::S3Secrets);
+    let files = Arc::new(Files::new(&config.files, Arc::clone(&store))?);
     let background = background::runtime().map_err(StartError::System)?;
     let inside = background.enter();
+    background.block_on(background::sweep(&files));
+    background.spawn(Arc::clone(&files).remove_unreferenced());
     background.spawn(embedded.retain(config.store.retention));
 
     let health = HealthWatch::new(Arc::clone(&shared.endpoints), Arc::clone(&shared.metrics));
@@ -189,7 +202,8 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         let auth = Arc::clone(&auth);
         async move { auth.run().await }
     });
-    let socket = background.block_on(background::serve_admin(&config.daemon, &shared, &store, &auth))?;
+    let socket =
+        background.block_on(background::serve_admin(&config.daemon, &shared, &store, &auth, &files, &secret))?;
 
     let api = ApiState::new(api::Parts {
         discovery: Arc::clone(&shared.publisher.documents),
@@ -206,11 +220,14 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         registry: Arc::clone(&shared.registry),
         routes: shared.report_routes(),
         health,
+        files: Arc::clone(&files),
+        tokens: Tokens::new(secret.key_for(Purpose::FileTokens)),
     });
     let gateway = Gateway::new(Parts {
         config: config.proxy.clone(),
         routes: shared.publisher.routes.clone(),
         router: api::router(api),
+        files: s3::router(Arc::clone(&files), Arc::new(S3Credentials::new(Arc::clone(&store), s3_signer))),
         auth: Arc::clone(&auth),
         metrics: Arc::clone(&shared.metrics),
         access_log: shared.access_log.clone(),

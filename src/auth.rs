@@ -7,6 +7,10 @@ pub mod cf_access;
 pub mod jwt;
 pub mod key;
 pub mod rate;
+pub mod s3;
+pub mod secret;
+
+use std::path::PathBuf;
 
 use http::HeaderName;
 
@@ -26,6 +30,8 @@ pub struct Config {
     pub jwt: Option<JwtConfig>,
     /// The pair of Cloudflare Access that one operation takes.
     pub cf_access: Option<CfAccessConfig>,
+    /// The file with the secret that signatures and S3 secrets are made of.
+    pub secret_file: PathBuf,
 }
 
 /// Who is calling.

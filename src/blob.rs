@@ -4,18 +4,33 @@
 //! [`Files`] is what the API and the S3 endpoint know of this. The store has the records ([`crate::store::FileStore`]); it
 //! refuses nothing about bodies, and this refuses nothing about callers.
 
+mod contents;
+mod parts;
+mod pin;
+mod receive;
+pub mod s3;
+mod sweep;
+pub mod token;
+pub mod uri;
+pub mod verify;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use tokio::sync::Notify;
 
-use crate::model::id::KeyId;
-use crate::model::stored_file::{ContentHash, FileKey, StoredFile};
+use crate::model::id::{ChittyId, KeyId};
+use crate::model::stored_file::{self, ContentHash, FileKey, StoredFile};
 use crate::model::time::Time;
 use crate::store::context::Place;
-use crate::store::file::{Arrival, Condition, Part, UploadId};
+use crate::store::file::{Arrival, Condition, ContentsOf, NewFile};
 use crate::store::{Store, StoreError};
+use contents::Contents;
+pub use contents::{Location, LocationError};
+use pin::Pins;
+use receive::{Received, Whole, receive};
 
 /// What goes wrong while a body is read.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -108,25 +123,78 @@ pub enum FileError {
     /// Where contents are cannot be used.
     #[error("where contents are kept cannot be used")]
     Unavailable(#[source] object_store::Error),
+    /// The contents of a file are not in their place, which the operator must see to.
+    #[error("the contents of the file are not in their place")]
+    Lost,
+}
+
+impl FileError {
+    /// What the place for contents says.
+    fn place(error: object_store::Error) -> Self {
+        if is_full(&error) { Self::NoRoom(error) } else { Self::Unavailable(error) }
+    }
+}
+
+/// Whether a disk, or what a user may have of it, is full.
+fn is_full(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            let full =
+                [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded, std::io::ErrorKind::FileTooLarge];
+            return full.contains(&error.kind());
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Files with their contents.
 pub struct Files {
     store: Arc<dyn Store>,
+    contents: Arc<Contents>,
+    pins: Arc<Pins>,
+    /// Wakes whoever removes what no file has any more.
+    unreferenced: Arc<Notify>,
+    limits: Limits,
 }
 
-#[allow(unused_variables, clippy::unused_async, clippy::todo, reason = "being written")]
 impl Files {
+    /// Opens the place for contents. Asks no bucket anything.
+    ///
+    /// # Errors
+    /// [`LocationError`].
+    pub fn new(config: &Config, store: Arc<dyn Store>) -> Result<Self, LocationError> {
+        let contents = Arc::new(Contents::open(&config.location)?);
+        let (pins, unreferenced) = (Arc::default(), Arc::default());
+        Ok(Self { store, contents, pins, unreferenced, limits: config.limits })
+    }
+
     /// The records.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
+    /// What files may be at the most.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Bytes of contents that any file may have.
     #[must_use]
     pub fn max_bytes(&self) -> u64 {
-        todo!()
+        self.limits.max_bytes
+    }
+
+    /// Bytes of contents that are left to a chitty id whose key has this quota.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn left(&self, chitty_id: ChittyId, quota: Option<u64>) -> Result<u64, StoreError> {
+        let used = self.store.usage(chitty_id).await?.bytes;
+        Ok(quota.unwrap_or(self.limits.quota).saturating_sub(used))
     }
 
     /// Reads `body` to its end and keeps it as a file. If this is dropped meanwhile, nothing is kept and nothing is left.
@@ -140,23 +208,144 @@ impl Files {
         body: Body,
         expected: Expected,
     ) -> Result<StoredFile, FileError> {
-        todo!()
+        let limit = self.room_for(&writer, Some(&facts.key), (expected.size, expected.hash)).await?;
+        let received = self.receive(body, limit, expected).await?;
+        let etag = hex::encode(received.md5);
+        self.keep(writer, facts, received, etag).await
+    }
+
+    /// Bytes that a body may have, as far as that is known before it is read.
+    ///
+    /// # Errors
+    /// [`FileError::TooLarge`], [`StoreError::QuotaExceeded`]: it is too large as it is announced.
+    async fn room_for(
+        &self,
+        writer: &Writer,
+        replaces: Option<&FileKey>,
+        (size, hash): (Option<u64>, Option<ContentHash>),
+    ) -> Result<Room, FileError> {
+        let max = self.limits.max_bytes;
+        if size.is_some_and(|size| size > max) {
+            return Err(FileError::TooLarge(max));
+        }
+        let Writer { place, quota, .. } = writer;
+        let mut left = self.left(place.chitty_id.clone(), *quota).await?;
+        if left >= max {
+            return Ok(Room { bytes: max, left: None });
+        }
+        if let Some(key) = replaces {
+            let there = self.store.file(place.clone(), key.clone()).await?;
+            left = left.saturating_add(there.map_or(0, |file| file.contents.size));
+        }
+        if let Some(hash) = hash {
+            // What is there already takes no room.
+            let contents = ContentsOf { chitty_id: place.chitty_id.clone(), hash };
+            if self.store.is_referenced(contents).await? {
+                return Ok(Room { bytes: max, left: None });
+            }
+        }
+        match size {
+            Some(asked) if asked > left => Err(StoreError::QuotaExceeded { asked, left }.into()),
+            _ if left < max => Ok(Room { bytes: left, left: Some(left) }),
+            _ => Ok(Room { bytes: max, left: None }),
+        }
+    }
+
+    async fn receive(&self, body: Body, room: Room, expected: Expected) -> Result<Received, FileError> {
+        match receive(&self.contents, body, room.bytes, expected).await {
+            Err(FileError::TooLarge(limit)) => match room.left {
+                Some(left) => Err(StoreError::QuotaExceeded { asked: limit.saturating_add(1), left }.into()),
+                None => Err(FileError::TooLarge(limit)),
+            },
+            received => received,
+        }
+    }
+
+    /// Keeps what was received. Once begun it is done whole, whoever waits for it.
+    async fn keep(
+        &self,
+        writer: Writer,
+        facts: Facts,
+        received: Received,
+        etag: String,
+    ) -> Result<StoredFile, FileError> {
+        let contents = stored_file::Contents { hash: received.hash, size: received.size };
+        let new = self.new_file(writer, facts, contents, etag);
+        let of = ContentsOf { chitty_id: new.place.chitty_id.clone(), hash: contents.hash };
+        let (store, place, pins) = (Arc::clone(&self.store), Arc::clone(&self.contents), Arc::clone(&self.pins));
+        let unreferenced = Arc::clone(&self.unreferenced);
+        let keeping = tokio::spawn(async move {
+            let pin = pins.pin(of.clone()).await;
+            let referenced = store.expect_contents(of.clone()).await?;
+            let kept = async {
+                // What is not where it should be is mended by whoever brings it again.
+                if !referenced || !place.has(&of, contents.size).await.map_err(FileError::place)? {
+                    match received.body {
+                        Whole::Memory(body) => place.put(&of, body).await.map_err(FileError::place)?,
+                        Whole::Away(away) => away.settle(&of).await.map_err(FileError::place)?,
+                    }
+                }
+                Ok(store.keep_file(new).await?)
+            };
+            let kept = kept.await;
+            drop(pin);
+            // What was replaced may be nobody's now, and so is what was not kept.
+            unreferenced.notify_one();
+            kept
+        });
+        keeping.await.unwrap_or_else(|error| Err(FileError::place(error.into())))
+    }
+
+    fn new_file(&self, writer: Writer, facts: Facts, contents: stored_file::Contents, etag: String) -> NewFile {
+        let Writer { place, key_id, quota } = writer;
+        let Facts { key, mime, headers, metadata, source_modified_at, how, only_if } = facts;
+        let quota = quota.unwrap_or(self.limits.quota);
+        NewFile { place, key, contents, etag, mime, headers, metadata, key_id, source_modified_at, quota, how, only_if }
     }
 
     /// Gives the contents of `source`, a file of the same chitty id, a further name. No contents are moved.
     ///
     /// # Errors
-    /// [`FileError`]; [`StoreError::NoSuchFile`] where `source` is gone.
+    /// [`FileError`]; [`StoreError::NoSuchFile`] where `source` is gone or another by now.
     pub async fn copy(&self, writer: Writer, facts: Facts, source: &StoredFile) -> Result<StoredFile, FileError> {
-        todo!()
+        let of = ContentsOf { chitty_id: source.chitty_id.clone(), hash: source.contents.hash };
+        let at = Place { chitty_id: source.chitty_id.clone(), session_id: source.session_id.clone() };
+        let (key, contents) = (source.key.clone(), source.contents);
+        let new = self.new_file(writer, facts, contents, source.etag.clone());
+        let (store, pins, unreferenced) =
+            (Arc::clone(&self.store), Arc::clone(&self.pins), Arc::clone(&self.unreferenced));
+        let copying = tokio::spawn(async move {
+            let pin = pins.pin(of).await;
+            let there = store.file(at, key).await?.is_some_and(|file| file.contents == contents);
+            let kept = if there { store.keep_file(new).await } else { Err(StoreError::NoSuchFile) };
+            drop(pin);
+            unreferenced.notify_one();
+            Ok(kept?)
+        });
+        copying.await.unwrap_or_else(|error| Err(FileError::place(error.into())))
     }
 
     /// The contents of a file from `start` up to `end`, which is not in it.
     ///
     /// # Errors
-    /// [`FileError::Unavailable`]; once it has begun, the body breaks off.
+    /// [`FileError::Lost`], [`FileError::Unavailable`]; once it has begun, the body breaks off.
     pub async fn open(&self, file: &StoredFile, start: u64, end: u64) -> Result<Body, FileError> {
-        todo!()
+        let of = ContentsOf { chitty_id: file.chitty_id.clone(), hash: file.contents.hash };
+        match self.contents.read(&of, start..end).await {
+            Ok(body) => Ok(body),
+            Err(object_store::Error::NotFound { .. }) => {
+                let place = Place { chitty_id: file.chitty_id.clone(), session_id: file.session_id.clone() };
+                match self.store.file(place, file.key.clone()).await? {
+                    Some(now) if now.contents == file.contents => {
+                        tracing::error!(file = %file.uri(), contents = %of.hash, "the contents of a file are lost");
+                        Err(FileError::Lost)
+                    }
+                    // It was removed or replaced between the two looks.
+                    _ => Err(StoreError::NoSuchFile.into()),
+                }
+            }
+            Err(error) => Err(FileError::place(error)),
+        }
     }
 
     /// Removes files. Those that were there.
@@ -164,48 +353,30 @@ impl Files {
     /// # Errors
     /// [`FileError::Store`].
     pub async fn delete(&self, place: Place, keys: Vec<FileKey>, by_s3: bool) -> Result<Vec<StoredFile>, FileError> {
-        todo!()
-    }
-
-    /// Reads `body` to its end and keeps it as a part of an upload.
-    ///
-    /// # Errors
-    /// [`FileError`]; [`StoreError::NoSuchUpload`].
-    pub async fn put_part(
-        &self,
-        writer: Writer,
-        upload: UploadId,
-        number: u16,
-        body: Body,
-        expected: Expected,
-    ) -> Result<Part, FileError> {
-        todo!()
-    }
-
-    /// Ends an upload: `parts` are the numbers and MD5s of its parts, in order.
-    ///
-    /// # Errors
-    /// [`FileError`]; [`StoreError::NoSuchUpload`].
-    pub async fn complete_parts(
-        &self,
-        writer: Writer,
-        upload: UploadId,
-        parts: Vec<(u16, [u8; 16])>,
-        only_if: Condition,
-    ) -> Result<StoredFile, FileError> {
-        todo!()
-    }
-
-    /// Ends an upload without a file. Whether there was one.
-    ///
-    /// # Errors
-    /// [`FileError::Store`].
-    pub async fn abort_parts(&self, place: Place, upload: UploadId) -> Result<bool, FileError> {
-        todo!()
+        let deleted = self.store.delete_files(place, keys, by_s3).await?;
+        self.unreferenced.notify_one();
+        Ok(deleted)
     }
 }
 
-/// `files`, but for `files.store`.
+/// Bytes that a body may have.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    bytes: u64,
+    /// What is left of the quota, where that is what limits it.
+    left: Option<u64>,
+}
+
+/// The `files` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where contents are kept.
+    pub location: Location,
+    /// What files may be at the most.
+    pub limits: Limits,
+}
+
+/// What files may be at the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of any one file.

@@ -10,6 +10,7 @@ mod auth;
 mod discovery;
 mod error;
 mod events;
+mod files;
 mod gateway;
 mod later;
 mod listen;
@@ -32,7 +33,7 @@ pub use surroundings::Surroundings;
 
 use crate::auth::rate::Config as RateLimits;
 use crate::yaml::{Document, Mistake};
-use crate::{api, daemon, event, listener, proxy, registry, route, store, telemetry, upstream};
+use crate::{api, blob, daemon, event, listener, proxy, registry, route, store, telemetry, upstream};
 
 /// Where the configuration is looked for when nobody names it, in order: beside the working directory's own software,
 /// then where an installed daemon has it.
@@ -67,6 +68,8 @@ pub struct Config {
     pub rate_limit: RateLimits,
     /// What subscribers to events get.
     pub event: event::Config,
+    /// Files with their contents.
+    pub files: blob::Config,
     /// Logs.
     pub telemetry: telemetry::Config,
     /// What an operator should know, in the order of the file: keys that this build ignores.
@@ -125,15 +128,17 @@ impl Config {
         let gateway = gateway::read(&root, &listeners);
         let auth_section = root.section("auth");
         let rate_limit = rate_limit::read(&root);
+        let files = files::read(&root.section("files"), &store.path);
         let config = Self {
             daemon: process::read(&server, &root.section("admin"), &store, &listeners, surroundings),
             upstream: process::read_upstream(&server),
             registry: sources::read(&root, &store, &gateway, auth_section.value("jwt").is_some()),
-            auth: auth::read(&auth_section),
-            proxy: admission::read(&root, &gateway.route.domain),
+            auth: auth::read(&auth_section, &store.path),
+            proxy: admission::read(&root, &gateway.route.domain, files.limits.max_bytes),
             api: discovery::read(&root.section("discovery"), gateway.landing_page.clone(), !rate_limit.off),
             rate_limit,
             event: events::read(&events),
+            files,
             telemetry: log::read(&root.section("log")),
             store,
             listeners: listeners.into_iter().map(|listener| listener.config).collect(),

@@ -6,6 +6,7 @@
 
 mod access;
 mod context;
+mod file;
 mod rate;
 mod registration;
 mod session;

@@ -65,6 +65,8 @@ pub struct Limits {
     pub uri_bytes: usize,
     /// Largest request body, in bytes; 413 above it, refused while streaming.
     pub body_bytes: u64,
+    /// The same of one that is a file (`files.max_bytes`).
+    pub file_bytes: u64,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
 }
@@ -86,6 +88,8 @@ pub struct Parts {
     pub routes: Routes,
     /// The local endpoints.
     pub router: Router,
+    /// The S3 endpoint.
+    pub files: Router,
     /// Who is let through to services that ask for it.
     pub auth: Arc<Authenticator>,
     /// Where it counts.
@@ -160,9 +164,9 @@ impl ProxyHttp for Gateway {
             // Boxed, for the same reason as below: most services ask for nothing.
             Box::pin(self.authorize(asked, &session.req_header().headers, context)).await.map_err(failed)?;
         }
-        let Some(path) = local else { return Ok(false) };
+        let Some(local) = local else { return Ok(false) };
         // Boxed, so that the many requests that are proxied do not carry room for it.
-        Box::pin(self.answer(session, context, &path)).await.map_err(failure::Failure::into_error)?;
+        Box::pin(self.answer(session, context, &local)).await.map_err(failure::Failure::into_error)?;
         Ok(true)
     }
 

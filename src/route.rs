@@ -4,6 +4,7 @@
 //! with.
 
 pub mod claim;
+pub mod contents;
 pub mod explain;
 pub mod hostname;
 pub mod path;
@@ -30,7 +31,7 @@ pub struct Config {
     pub api: Vec<Hostname>,
     /// Hosts where a bare prefix means `/mcp`.
     pub mcp: Vec<Hostname>,
-    /// Hosts of the S3 endpoint (capability 3): names that no service may claim.
+    /// Hosts of the S3 endpoint: names that no service may claim.
     pub files: Vec<Hostname>,
     /// Hosts of the registration paths: names that no service may claim.
     pub register: Vec<Hostname>,
@@ -54,6 +55,12 @@ impl Config {
         .flat_map(|(hosts, role)| hosts.iter().map(move |host| (host, role)))
     }
 
+    /// Where the S3 endpoint is, as its clients write it; `None` where it has no host.
+    #[must_use]
+    pub fn s3_endpoint(&self) -> Option<String> {
+        self.files.first().map(|host| self.public_origin(host.as_str()))
+    }
+
     /// `<public_scheme>://<host>[:<public_port>]`, without a slash at the end.
     #[must_use]
     pub fn public_origin(&self, host: &str) -> String {
@@ -73,7 +80,7 @@ pub enum Role {
     Api,
     /// The same; a bare prefix means `/mcp`.
     Mcp,
-    /// The S3 endpoint (capability 3).
+    /// The S3 endpoint.
     Files,
     /// The registration paths, and nothing else.
     Register,

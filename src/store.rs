@@ -24,6 +24,7 @@ mod task;
 pub mod transfer;
 pub mod upkeep;
 mod value;
+mod view;
 mod witness;
 
 #[cfg(test)]

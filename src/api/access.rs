@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
 
-use super::{ApiState, rate};
+use super::{ApiState, file, rate};
 use crate::auth::authenticator::{Authenticator, names_another};
 use crate::auth::cf_access::{Pair, Trusted};
 use crate::auth::{AuthError, Principal, RateState};
@@ -132,7 +132,13 @@ pub(super) async fn check(State(state): State<ApiState>, mut request: Request, n
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let need = state.access.need(matched, request.uri().path(), request.method());
     let pair = Pair::is_in(request.headers()) && state.access.takes_pair(matched, request.method());
-    let sender = identify(&state.auth, request.headers(), need, pair).await;
+    let mut sender = identify(&state.auth, request.headers(), need, pair).await;
+    if let Ok(Sender::Anybody) = sender
+        && let Some(holder) = file::holder(&state, request.uri().path()).await
+    {
+        // Counted as the key's that the token was made with.
+        sender = Ok(Sender::Caller(holder));
+    }
     let counted = match rate::count(&state, &request, sender.as_ref().ok()) {
         Ok(counted) => counted,
         Err(refused) => return *refused,
@@ -258,12 +264,14 @@ mod tests {
             "GET /",
             "GET /.well-known/chitty.json",
             "GET /.well-known/mcp.json",
+            "GET /api/files/download/{token}",
             "GET /api/health",
             "GET /api/v1/status",
             "GET /health",
             "GET /mcp/manifest",
             "GET /openapi.json",
             "GET /sse/health",
+            "PUT /api/files/upload/{token}",
         ];
         assert_eq!(public, expected);
     }
@@ -303,6 +311,7 @@ mod tests {
         let config = crate::auth::Config {
             header: http::HeaderName::from_static("x-key"),
             jwt: None,
+            secret_file: folder.path().join("gateway-secret"),
             cf_access: Some(CfAccessConfig { client_id: "id".to_owned(), client_secret_file: secret }),
         };
         let stored = store::Config {

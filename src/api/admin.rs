@@ -16,6 +16,7 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::Degraded;
+use crate::blob::Files;
 use crate::problem::Problem;
 use crate::registry::report::RoutesReport;
 use crate::route::explain::Explanation;
@@ -49,6 +50,12 @@ pub struct AdminState {
     pub explain: Explain,
     /// Durable data.
     pub store: Arc<dyn Store>,
+    /// Files with their contents.
+    pub files: Arc<Files>,
+    /// What the secrets of S3 clients are made of.
+    pub s3_signer: [u8; 32],
+    /// Where the S3 endpoint is.
+    pub s3_endpoint: Option<String>,
 }
 
 /// Tells the table in force, with everything that sources said. Takes a while where there is much to tell.
@@ -74,7 +81,7 @@ pub fn metrics_router(state: AdminState) -> Router {
 }
 
 /// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/import`,
-/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, what `store` has, and the three of [`metrics_router`].
+/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, `GET /keys/{id}/s3`, what `store` has, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))
@@ -83,6 +90,7 @@ pub fn socket_router(state: AdminState) -> Router {
         .route("/keys/import", post(key::import))
         .route("/keys/{id}/revoke", post(key::revoke))
         .route("/keys/{id}/rotate", post(key::rotate))
+        .route("/keys/{id}/s3", get(key::s3))
         .merge(store::router())
         .with_state(state.clone())
         .merge(metrics_router(state))

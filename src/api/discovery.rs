@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::context::{SET_ACTIVE, SYNC_REPORT};
 use super::document::Document;
 use super::event::SSE;
+use super::file::{PRESIGN, RESOURCE_URI_SCHEME, UPLOAD};
 use super::service::STATUS;
 use super::task::TASKS;
 use super::{ApiState, Config, now};
@@ -225,13 +226,13 @@ impl Documents {
                 device_code_flow: links.device_code_flow.clone(),
                 docs: links.docs.clone(),
             },
-            resource_uri_scheme: None,
+            resource_uri_scheme: Some(RESOURCE_URI_SCHEME),
             context_sync: ContextSync {
                 files: FileSync {
                     set_active: on_connect(SET_ACTIVE),
                     sync_report: on_connect(SYNC_REPORT),
-                    upload: None,
-                    presign: None,
+                    upload: on_connect(UPLOAD),
+                    presign: on_connect(PRESIGN),
                 },
                 tasks: TaskSync {
                     list: on_connect(TASKS),

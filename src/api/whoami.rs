@@ -16,11 +16,9 @@ use crate::store::context::{Overview, Place};
 
 /// Files and tasks that are shown at the most.
 const SHOWN: usize = 10;
-/// Bytes of contents that a key without a quota of its own may keep: the default of `files.quota`.
-const STORAGE_BYTES: u64 = 1 << 30;
 /// What a key without any limit is told that it has left, as in the original.
 const API_CALLS: u32 = 1000;
-const BETA_FEATURES: [&str; 2] = ["task_tracking", "context_sync"];
+const BETA_FEATURES: [&str; 3] = ["presigned_uploads", "task_tracking", "context_sync"];
 
 #[derive(Serialize, ToSchema)]
 struct Whoami {
@@ -120,11 +118,12 @@ pub(super) async fn whoami(
 ) -> Result<Response, Problem> {
     let place = Place { chitty_id: caller.chitty_id.clone(), session_id: caller.session_id.clone() };
     let overview = state.store.overview(place, SHOWN).await?;
+    let left = state.files.left(caller.chitty_id.clone(), caller.quota).await?;
     let remaining = rate.map(|Extension(rate)| rate.remaining);
-    Ok(axum::Json(Whoami { success: true, data: identity(caller, overview, remaining) }).into_response())
+    Ok(axum::Json(Whoami { success: true, data: identity(caller, overview, left, remaining) }).into_response())
 }
 
-fn identity(caller: Principal, overview: Overview, remaining: Option<u32>) -> Identity {
+fn identity(caller: Principal, overview: Overview, storage_bytes: u64, remaining: Option<u32>) -> Identity {
     let created_at = overview.created_at.or(caller.created_at);
     let last_activity = overview.last_activity.or(created_at).unwrap_or_else(Time::now);
     Identity {
@@ -143,11 +142,7 @@ fn identity(caller: Principal, overview: Overview, remaining: Option<u32>) -> Id
             memory_cloude_enabled: false,
             beta_features: BETA_FEATURES.to_vec(),
         },
-        quota: Quota {
-            // No contents are kept by this build, so all of the quota is left.
-            storage_bytes: caller.quota.unwrap_or(STORAGE_BYTES),
-            api_calls_remaining: remaining.or(caller.rate_limit).unwrap_or(API_CALLS),
-        },
+        quota: Quota { storage_bytes, api_calls_remaining: remaining.or(caller.rate_limit).unwrap_or(API_CALLS) },
     }
 }
 

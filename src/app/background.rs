@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::{Shared, StartError};
 use crate::api::admin::{AdminState, metrics_router, socket_router};
 use crate::auth::authenticator::Authenticator;
+use crate::auth::secret::{GatewaySecret, Purpose};
+use crate::blob::Files;
 use crate::daemon::{self, Lifecycle, notify};
 use crate::event::Hub;
 use crate::registry::report::rejected_of;
@@ -24,6 +26,8 @@ use crate::upstream::resolve::Resolver;
 
 /// How long the start waits for names, so that the first requests find addresses.
 const FIRST_NAMES: Duration = Duration::from_secs(2);
+/// What looking for leftovers of uploads may take.
+const SWEEP: Duration = Duration::from_secs(30);
 /// Between two looks at whether the listeners accept.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
 
@@ -46,8 +50,10 @@ pub(super) async fn serve_admin(
     shared: &Shared,
     store: &Arc<dyn Store>,
     auth: &Arc<Authenticator>,
+    files: &Arc<Files>,
+    secret: &GatewaySecret,
 ) -> Result<SocketFile, StartError> {
-    let state = admin_state(shared, store, auth);
+    let state = admin_state(shared, store, auth, files, secret);
     if let Some(address) = config.metrics {
         let failed = |source| StartError::AdminAddress { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -119,7 +125,13 @@ pub(super) async fn end_streams(lifecycle: Lifecycle, hub: Arc<Hub>) {
     hub.close();
 }
 
-fn admin_state(shared: &Shared, store: &Arc<dyn Store>, auth: &Arc<Authenticator>) -> AdminState {
+fn admin_state(
+    shared: &Shared,
+    store: &Arc<dyn Store>,
+    auth: &Arc<Authenticator>,
+    files: &Arc<Files>,
+    secret: &GatewaySecret,
+) -> AdminState {
     let lifecycle = shared.lifecycle.clone();
     let shared_by_explain = (Arc::clone(&shared.registry), Arc::clone(&shared.publisher));
     AdminState {
@@ -127,6 +139,9 @@ fn admin_state(shared: &Shared, store: &Arc<dyn Store>, auth: &Arc<Authenticator
         life: Arc::new(move || lifecycle.now()),
         degraded: shared.degraded(store, auth),
         store: Arc::clone(store),
+        files: Arc::clone(files),
+        s3_signer: secret.key_for(Purpose::S3Secrets),
+        s3_endpoint: shared.publisher.config.s3_endpoint(),
         routes: shared.report_routes(),
         explain: Arc::new(move |url| {
             let (registry, publisher) = &shared_by_explain;
@@ -168,4 +183,16 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// Removes what the process before left behind of files. A place that does not answer is for later: nothing that is left
+/// harms anybody.
+pub(super) async fn sweep(files: &Files) {
+    match tokio::time::timeout(SWEEP, files.sweep()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = crate::telemetry::describe(&error), "what unfinished uploads left stays for now");
+        }
+        Err(_) => tracing::warn!(after = ?SWEEP, "what unfinished uploads left stays for now: the place is slow"),
+    }
 }

@@ -10,6 +10,8 @@ use crate::auth::key::import::{ImportError, ImportWords, Imported, import};
 use crate::auth::key::request::{KeyRequest, Lifetime};
 use crate::auth::key::rotate::{RotateReport, rotate};
 use crate::auth::key::{IssueError, Issued, issue};
+use crate::auth::s3::S3Facts;
+use crate::auth::secret::{GatewaySecret, Purpose};
 use crate::config::Config;
 use crate::model::id::KeyId;
 use crate::model::key::Key;
@@ -119,6 +121,16 @@ pub fn rotate_key(config: &Config, id: &KeyId, grace: Option<Lifetime>) -> Resul
     Ok(in_store(config, async |store| rotate(store, id, grace).await)??)
 }
 
+/// What an S3 client is configured with for a key of the store, which no daemon may have open.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn s3_facts(config: &Config, id: &KeyId) -> Result<S3Facts, KeyError> {
+    let signer = GatewaySecret::open(&config.auth.secret_file).map_err(StartError::from)?.key_for(Purpose::S3Secrets);
+    let endpoint = config.route.s3_endpoint();
+    Ok(in_store(config, async |store| S3Facts::of(store, &signer, id, endpoint).await)??)
+}
+
 /// Keeps keys of the original in the store, which no daemon may have open.
 ///
 /// # Errors
@@ -129,11 +141,16 @@ pub fn import_keys(config: &Config, words: ImportWords) -> Result<Imported, KeyE
 
 /// Opens the store for one piece of work.
 fn in_store<T>(config: &Config, work: impl AsyncFnOnce(&Embedded) -> T) -> Result<T, StartError> {
+    in_shared_store(config, async |store: Arc<Embedded>| work(&store).await)
+}
+
+/// The same for work that shares it.
+fn in_shared_store<T>(config: &Config, work: impl AsyncFnOnce(Arc<Embedded>) -> T) -> Result<T, StartError> {
     let metrics = Arc::new(Metrics::new()?);
-    let store = Embedded::open(&config.store, metrics)?;
+    let store = Arc::new(Embedded::open(&config.store, metrics)?);
     let runtime = background::runtime().map_err(StartError::System)?;
     Ok(runtime.block_on(async {
-        let done = work(&store).await;
+        let done = work(Arc::clone(&store)).await;
         // What was answered is on the disk, closed or not.
         tokio::time::timeout(CLOSE_STORE, store.close()).await.ok();
         done

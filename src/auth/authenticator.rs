@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::cf_access::{Pair, SecretError};
 use super::jwt::{IssuerError, Jwt};
 use super::{AuthError, Config, Principal, key};
+use crate::model::id::KeyId;
 use crate::model::service::ServiceAuth;
 use crate::model::time::Time;
 use crate::store::Store;
@@ -85,6 +86,15 @@ impl Authenticator {
             Some(jwt) if Jwt::is_meant(credential) => jwt.verify(credential).await,
             _ => self.by_key(credential).await,
         }
+    }
+
+    /// Whom the key with this id lets in.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn holder(&self, id: &KeyId) -> Result<Principal, AuthError> {
+        let found = self.store.key_of_id(id).await.map_err(AuthError::Unavailable)?;
+        key::admit(found, Time::now())
     }
 
     /// Who sent `headers`, if an API key tells. A token is not looked at: verifying one may take long.

@@ -39,6 +39,11 @@ const ID_BYTES: usize = 8;
 pub struct Secret(String);
 
 impl Secret {
+    /// One that was made elsewhere.
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The key itself, to be shown once.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -1,4 +1,4 @@
-//! `keys create`, `list`, `revoke`, `rotate` and `import`: API keys, by the running daemon, else in the store itself.
+//! `keys create`, `list`, `revoke`, `rotate`, `s3` and `import`: API keys, by the running daemon, else in the store itself.
 
 mod import;
 
@@ -14,6 +14,7 @@ use crate::auth::key::list::{KeyFacts, KeyList, ListedKey, Standing};
 use crate::auth::key::request::{KeyField, KeyMistake, KeyWords};
 use crate::auth::key::rotate::{RotateReport, RotateWords};
 use crate::auth::key::{KeyReport, Secret};
+use crate::auth::s3::S3Facts;
 use crate::model::id::KeyId;
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +58,15 @@ pub(super) enum Keys {
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        configured: Configured,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print what an S3 client, such as rclone, is configured with for a key
+    S3 {
+        /// Its id, as `keys create` and `keys list` say it; not the key
+        id: String,
         #[command(flatten)]
         configured: Configured,
         #[command(flatten)]
@@ -119,6 +129,7 @@ pub(super) fn run(command: Keys) -> Result<(), String> {
         Keys::List { configured, output } => list(&configured, output.format),
         Keys::Rotate { id, grace, configured, output } => rotate(&id, grace, &configured, output.format),
         Keys::Import { file, dry_run, configured, output } => import::run(&file, dry_run, &configured, output.format),
+        Keys::S3 { id, configured, output } => s3(&id, &configured, output.format),
         Keys::Revoke { id, configured, output } => revoke(&id, &configured, output.format),
     }
 }
@@ -156,6 +167,19 @@ fn revoke(id: &str, configured: &Configured, format: Format) -> Result<(), Strin
             }
         };
     output::facts(&revoked, format)
+}
+
+fn s3(id: &str, configured: &Configured, format: Format) -> Result<(), String> {
+    let id = read_id(id)?;
+    let (file, config) = configured.load()?;
+    let failed = |error: String| format!("{id}: {error}; {ACCEPTED}");
+    let question = format!("/keys/{id}/s3");
+    let sockets = Configured::sockets(&file, &config);
+    let facts = match ask::<S3Facts>(&sockets, &Question::Get(&question), IN_THE_STORE).map_err(failed)? {
+        Asked::Answer(facts) => facts,
+        Asked::NoDaemon => offline::s3_facts(&config, &id).map_err(|error| failed(output::chain(&error)))?,
+    };
+    output::facts(&facts, format)
 }
 
 fn rotate(id: &str, grace: Option<String>, configured: &Configured, format: Format) -> Result<(), String> {

@@ -102,7 +102,11 @@ fn verify(configured: &Configured, format: Format) -> Result<(), String> {
     if verified.whole {
         return Ok(());
     }
-    Err("the store is damaged; `store repair` puts it together anew of what can be read".to_owned())
+    Err(if verified.records_whole {
+        "contents and files do not agree; docs/STORE.md says what to do (\"Files\")".to_owned()
+    } else {
+        "the store is damaged; `store repair` puts it together anew of what can be read".to_owned()
+    })
 }
 
 fn compact(configured: &Configured, format: Format) -> Result<(), String> {

@@ -47,16 +47,16 @@ const ORIGINS: [&str; 6] = [
     "http://localhost:3000",
 ];
 
-/// Reads the three keys. `domain` is what the default origins are under.
-pub(super) fn read(root: &Section<'_>, domain: &Hostname) -> Config {
+/// Reads the three keys. `domain` is what the default origins are under, `file_bytes` what a file may have.
+pub(super) fn read(root: &Section<'_>, domain: &Hostname, file_bytes: u64) -> Config {
     Config {
-        limits: read_limits(&root.section("limits")),
+        limits: read_limits(&root.section("limits"), file_bytes),
         trusted_proxies: root.leaves::<IpNet>("trusted_proxies").unwrap_or_default(),
         cors: read_cors(&root.section("cors"), domain),
     }
 }
 
-fn read_limits(limits: &Section<'_>) -> Limits {
+fn read_limits(limits: &Section<'_>, file_bytes: u64) -> Limits {
     limits.later("header_timeout", 4, |value| value.check_within(&IDLE_TIMEOUTS));
     limits.later("body_min_rate", 4, |value| value.check_within(&BODY_SIZES));
     limits.later("connections", 4, |value| value.check_within(&CONNECTIONS));
@@ -69,6 +69,7 @@ fn read_limits(limits: &Section<'_>) -> Limits {
         headers: limits.within("headers", &HEADER_COUNTS).unwrap_or(HEADERS),
         uri_bytes: in_memory(size("uri_bytes", &URI_SIZES, URI_BYTES)),
         body_bytes: size("body_bytes", &BODY_SIZES, BODY_BYTES),
+        file_bytes,
         idle_timeout: limits.within("idle_timeout", &IDLE_TIMEOUTS).unwrap_or(IDLE_TIMEOUT),
     }
 }

@@ -1,6 +1,6 @@
 //! `auth`: what lets callers in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use http::header;
@@ -9,17 +9,20 @@ use url::{Host, Url};
 use crate::auth::Config;
 use crate::auth::cf_access::CfAccessConfig;
 use crate::auth::jwt::JwtConfig;
-use crate::yaml::{FromYaml, Scalar, Section, Value};
+use crate::yaml::{FromYaml, Scalar, Section};
 
 /// The header that clients of the original send.
 const AUTH_HEADER: HeaderName = HeaderName::from_static("x-chittyos-api-key");
 
-/// Reads the section.
-pub(super) fn read(auth: &Section<'_>) -> Config {
-    auth.later("secret_file", 3, Value::check::<PathBuf>);
+/// The secret that others are made of, in the store's folder.
+const SECRET_FILE: &str = "secret";
+
+/// Reads the section; `store` is the store's folder.
+pub(super) fn read(auth: &Section<'_>, store: &Path) -> Config {
     Config {
         header: auth.optional::<KeyHeader>("header").map_or(AUTH_HEADER, |header| header.0),
         jwt: auth.value("jwt").and_then(|jwt| read_jwt(&jwt.section())),
+        secret_file: auth.optional("secret_file").unwrap_or_else(|| store.join(SECRET_FILE)),
         cf_access: auth.value("cf_access").and_then(|pair| read_cf_access(&pair.section())),
     }
 }

@@ -33,9 +33,6 @@ pub(super) fn read(root: &Section<'_>, listeners: &[Listener<'_>]) -> Gateway {
         ["connect", "api", "mcp", "files"].map(|role| hosts.read(&gateway, role, Some(role)));
     let register = hosts.read(&gateway, "register", None);
     let hosts = hosts.owners.into_iter().map(|(host, owner)| (host, owner.role)).collect();
-    if let Some(value) = gateway.value("files") {
-        value.warn("not built yet (capability 3): these hosts are kept free, and answer nothing".to_owned());
-    }
     let (public_scheme, public_port) = read_public(&gateway, listeners);
     let landing_page = gateway.optional("landing_page");
     Gateway {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::blob;
 use crate::model::name::Hostname;
 
 fn surroundings() -> Surroundings {
@@ -126,11 +127,17 @@ fn an_empty_file_is_all_defaults() {
         uri_bytes: 8_192,
         body_bytes: 104_857_600,
         idle_timeout: Duration::from_secs(75),
+        file_bytes: 5 << 30,
     };
     assert_eq!(config.proxy.limits, limits);
+    let limits = blob::Limits { max_bytes: 5 << 30, quota: 1 << 30, token_ttl: Duration::from_secs(3600) };
+    assert_eq!(config.files, blob::Config { location: blob::Location::Folder("./data/files".into()), limits });
     assert_eq!(config.proxy.trusted_proxies.len(), 0);
     let header = http::HeaderName::from_static("x-chittyos-api-key");
-    assert_eq!(config.auth, crate::auth::Config { header, jwt: None, cf_access: None });
+    assert_eq!(
+        config.auth,
+        crate::auth::Config { header, jwt: None, cf_access: None, secret_file: "./data/secret".into() }
+    );
     let origins = [
         "https://*.localhost",
         "https://*.chittyconnect-ui.pages.dev",
@@ -148,6 +155,18 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(config.telemetry.format, telemetry::Format::Json);
     assert_eq!(config.telemetry.access, telemetry::AccessLog::Stdout);
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn files_go_to_a_folder_or_a_bucket() {
+    let location =
+        |store: &str| Config::parse(&format!("files: {{store: \"{store}\"}}"), "c").map(|config| config.files.location);
+    assert_eq!(location("/srv/files").unwrap(), blob::Location::Folder("/srv/files".into()));
+    assert_eq!(location("s3://b/p/q").unwrap(), blob::Location::Bucket("s3://b/p/q".parse().unwrap()));
+    for wrong in ["", "ftp://x", "s3://", "s3://u:p@b/", "s3://b/?x", "gs://b:80/x"] {
+        let error = location(wrong).unwrap_err().to_string();
+        assert!(error.contains("files.store") && !error.contains("u:p"), "{error}");
+    }
 }
 
 #[test]

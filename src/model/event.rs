@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::file::FileFacts;
-use super::id::{ChittyId, SessionId, SyncId};
+use super::id::{ChittyId, SessionId, SyncId, TaskId};
 use super::json::Json;
-use super::sync::{Ingest, SyncReport};
+use super::stored_file::{Contents, StoredFile};
+use super::sync::Ingest;
 use super::task::{Priority, Task};
 use super::time::Time;
 
@@ -56,7 +57,13 @@ enum ContextBody<'a> {
     #[serde(rename = "context.files.updated", rename_all = "camelCase")]
     FilesUpdated { session_id: &'a SessionId, files: Vec<FileBody<'a>> },
     #[serde(rename = "context.files.synced", rename_all = "camelCase")]
-    FilesSynced { session_id: &'a SessionId, path_prefix: Option<&'a str>, count: usize, event_id: String },
+    FilesSynced { session_id: &'a SessionId, path_prefix: Option<&'a str>, count: u64, event_id: String },
+    #[serde(rename = "context.files.uploaded", rename_all = "camelCase")]
+    FilesUploaded { session_id: &'a SessionId, file: StoredBody<'a> },
+    #[serde(rename = "context.files.committed", rename_all = "camelCase")]
+    FilesCommitted { session_id: &'a SessionId, file: CommittedBody },
+    #[serde(rename = "context.files.deleted", rename_all = "camelCase")]
+    FilesDeleted { session_id: &'a SessionId, file: StoredBody<'a> },
     #[serde(rename = "context.session.ingested", rename_all = "camelCase")]
     SessionIngested {
         session_id: &'a SessionId,
@@ -79,6 +86,31 @@ struct FileBody<'a> {
     sha256: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mime: Option<&'a str>,
+}
+
+/// A stored file as subscribers are told of it.
+#[derive(Serialize)]
+struct StoredBody<'a> {
+    r2_key: String,
+    sha256: String,
+    size: u64,
+    name: &'a str,
+}
+
+impl<'a> StoredBody<'a> {
+    fn of(file: &'a StoredFile) -> Self {
+        let Contents { hash, size } = file.contents;
+        Self { r2_key: file.r2_key(), sha256: hash.to_string(), size, name: file.key.name() }
+    }
+}
+
+/// A stored file that belongs to a task, or to none.
+#[derive(Serialize)]
+struct CommittedBody {
+    r2_key: String,
+    sha256: String,
+    size: u64,
+    task_id: Option<TaskId>,
 }
 
 /// The fields that changed, with what they are now.
@@ -170,20 +202,49 @@ impl Event {
         Self::in_context(chitty_id, session_id, at, "context.files.updated", &body)
     }
 
-    /// Files were reported.
+    /// So many files were reported.
     ///
     /// # Errors
     /// serde's, which these types do not give.
     pub fn files_synced(
         chitty_id: &ChittyId,
         session_id: &SessionId,
-        report: &SyncReport,
+        path_prefix: Option<&str>,
+        count: u64,
         id: SyncId,
         at: Time,
     ) -> Result<Self, serde_json::Error> {
-        let (path_prefix, count) = (report.path_prefix.as_deref(), report.files.len());
         let body = ContextBody::FilesSynced { session_id, path_prefix, count, event_id: id.to_string() };
         Self::in_context(chitty_id, session_id, at, "context.files.synced", &body)
+    }
+
+    /// A file came, and is kept.
+    ///
+    /// # Errors
+    /// serde's, which these types do not give.
+    pub fn files_uploaded(file: &StoredFile, at: Time) -> Result<Self, serde_json::Error> {
+        let body = ContextBody::FilesUploaded { session_id: &file.session_id, file: StoredBody::of(file) };
+        Self::in_context(&file.chitty_id, &file.session_id, at, "context.files.uploaded", &body)
+    }
+
+    /// Somebody said that a file is what was meant, and which task it belongs to.
+    ///
+    /// # Errors
+    /// serde's, which these types do not give.
+    pub fn files_committed(file: &StoredFile, task_id: Option<TaskId>, at: Time) -> Result<Self, serde_json::Error> {
+        let Contents { hash, size } = file.contents;
+        let committed = CommittedBody { r2_key: file.r2_key(), sha256: hash.to_string(), size, task_id };
+        let body = ContextBody::FilesCommitted { session_id: &file.session_id, file: committed };
+        Self::in_context(&file.chitty_id, &file.session_id, at, "context.files.committed", &body)
+    }
+
+    /// A file is no longer kept.
+    ///
+    /// # Errors
+    /// serde's, which these types do not give.
+    pub fn files_deleted(file: &StoredFile, at: Time) -> Result<Self, serde_json::Error> {
+        let body = ContextBody::FilesDeleted { session_id: &file.session_id, file: StoredBody::of(file) };
+        Self::in_context(&file.chitty_id, &file.session_id, at, "context.files.deleted", &body)
     }
 
     /// A session was taken in.

@@ -32,6 +32,12 @@ impl Time {
         Self::from_millis(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0))
     }
 
+    /// The day that it is in, in UTC: `2026-01-02`.
+    #[must_use]
+    pub fn date(self) -> String {
+        self.to_string().chars().take(10).collect()
+    }
+
     /// `duration` later.
     #[must_use]
     pub fn after(self, duration: std::time::Duration) -> Self {

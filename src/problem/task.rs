@@ -76,21 +76,20 @@ impl From<StoreError> for Problem {
                 Self::task_refused(TaskRefusal::Creation, message)
             }
             StoreError::TooManySubtasks(_) => Self::new(StatusCode::CONFLICT, "too_many_subtasks", message),
-            StoreError::TooManyFiles(_) => Self::new(StatusCode::CONFLICT, "too_many_files", message),
-            StoreError::NoSuchFile => Self::not_found(message),
+            StoreError::TooManyFiles(_) | StoreError::TooManyStoredFiles(_) => {
+                Self::new(StatusCode::CONFLICT, "too_many_files", message)
+            }
+            StoreError::NoSuchFile | StoreError::NoSuchUpload | StoreError::NoSuchKey => Self::not_found(message),
             StoreError::QuotaExceeded { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "quota_exceeded", message),
-            StoreError::TooManyStoredFiles(_) => Self::new(StatusCode::CONFLICT, "too_many_files", message),
             StoreError::TooManyUploads(_) => Self::new(StatusCode::CONFLICT, "too_many_uploads", message),
             StoreError::TokenUsed => Self::new(StatusCode::UNAUTHORIZED, "invalid_or_expired_token", message),
             StoreError::ConditionFailed => Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message),
-            StoreError::NoSuchUpload => Self::not_found(message),
             StoreError::BucketNotEmpty => Self::new(StatusCode::CONFLICT, "bucket_not_empty", message),
             StoreError::OnceReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
                 "this Idempotency-Key came with another request before; accepted: a new one for each request",
             ),
-            StoreError::NoSuchKey => Self::not_found(message),
             StoreError::NameTaken => Self::name_taken(message),
             StoreError::NoSuchRegistration => Self::service_not_found(message),
             StoreError::TooManyRegistrations(_) => Self::new(StatusCode::CONFLICT, "too_many_registrations", message),

@@ -96,6 +96,8 @@ pub struct RequestContext {
     pub upstream_took: Option<Duration>,
     /// Whether all of its body has been read.
     pub body_read: bool,
+    /// Whether its body may be as large as a file.
+    pub takes_file: bool,
     /// Request body bytes seen.
     pub body_bytes: u64,
     /// The word of the error it ended with.
@@ -125,6 +127,7 @@ impl RequestContext {
             upstream_started: None,
             upstream_took: None,
             body_read: false,
+            takes_file: false,
             body_bytes: 0,
             error: None,
         }

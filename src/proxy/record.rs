@@ -8,6 +8,7 @@ use pingora_proxy::Session;
 use super::connection::{Connection, Refusal, Refusals};
 use super::context::RequestContext;
 use super::{connection_of, target};
+use crate::route::contents::without_token;
 use crate::telemetry::access_log::{AccessLogger, Entry};
 use crate::telemetry::metrics::{Metrics, RouteKind};
 
@@ -32,7 +33,7 @@ pub(super) fn finished(session: &Session, context: &RequestContext, metrics: &Me
         client: Some(client).filter(|client| !client.is_empty()),
         method: request.method.as_str(),
         host: context.host(),
-        path: &shown(target::path(request)),
+        path: &shown(without_token(target::path(request))),
         status,
         service: context.upstream.as_ref().map(|upstream| upstream.service().id.as_str()),
         kind: context.kind.as_str(),
@@ -77,7 +78,7 @@ impl Refusals for RefusedRequests {
             client: Some(refusal.peer).filter(|peer| !peer.is_empty()),
             method,
             host: "",
-            path: path.split('?').next().unwrap_or_default(),
+            path: &shown(without_token(path.split('?').next().unwrap_or_default().as_bytes())),
             status: refusal.status,
             service: None,
             kind: RouteKind::None.as_str(),

@@ -18,12 +18,23 @@ use crate::auth::authenticator::names_another;
 use crate::model::request::RequestFacts;
 use crate::model::service::ServiceAuth;
 use crate::problem::{ErrorWord, Problem};
+use crate::route::contents::takes_contents;
 use crate::route::hostname::RequestHost;
 use crate::route::table::Target;
 use crate::telemetry::metrics::RouteKind;
 
 /// How long a client may take to read the end of its event stream once the daemon is being stopped.
 const STREAM_END: Duration = Duration::from_secs(1);
+
+/// Room for what S3 clients write around a file, in bytes, however small it is.
+const CHUNKS: u64 = 1 << 20;
+
+/// A request that something local answers.
+pub(super) struct Local {
+    path: Vec<u8>,
+    /// The S3 endpoint, else the local endpoints.
+    by_s3: bool,
+}
 
 impl Gateway {
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
@@ -64,8 +75,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Finds what answers; keeps it in the context. `Some` = the path for the local router.
-    pub(super) fn route(&self, session: &Session, context: &mut RequestContext) -> Result<Option<Vec<u8>>, Problem> {
+    /// Finds what answers; keeps it in the context. `Some` = something local does.
+    pub(super) fn route(&self, session: &Session, context: &mut RequestContext) -> Result<Option<Local>, Problem> {
         let request = session.req_header();
         let Some(host) = &context.host else { return Err(Problem::internal()) };
         let (sent_path, query) = target::split(request);
@@ -78,7 +89,13 @@ impl Gateway {
         let upstream = match resolved.target {
             Target::Local => {
                 context.kind = RouteKind::Local;
-                return Ok(Some(resolved.path.into_owned()));
+                context.takes_file = takes_contents(&resolved.path);
+                return Ok(Some(Local { path: resolved.path.into_owned(), by_s3: false }));
+            }
+            Target::Files => {
+                context.kind = RouteKind::Local;
+                context.takes_file = true;
+                return Ok(Some(Local { path: resolved.path.into_owned(), by_s3: true }));
             }
             Target::Host(upstream) => {
                 context.kind = RouteKind::Host;
@@ -116,6 +133,11 @@ impl Gateway {
     }
 
     pub(super) fn body_limit(&self, context: &RequestContext) -> u64 {
+        if context.takes_file {
+            // The file itself is measured where it is read: S3 clients wrap it into chunks with signatures.
+            let file = self.parts.config.limits.file_bytes;
+            return file.saturating_add(file / 8).saturating_add(CHUNKS);
+        }
         let own = context.upstream.as_ref().and_then(|upstream| upstream.service().body_bytes);
         own.unwrap_or(self.parts.config.limits.body_bytes)
     }
@@ -125,13 +147,13 @@ impl Gateway {
         &self,
         session: &mut Session,
         context: &mut RequestContext,
-        path: &[u8],
+        local: &Local,
     ) -> Result<(), failure::Failure> {
         let facts =
             RequestFacts { id: context.id.as_str().into(), client: context.client, host: context.host().into() };
-        let request = bridge::request(session, path, facts)?;
-        let response =
-            bridge::answer(session, &self.parts.router, request, self.parts.config.limits.body_bytes).await?;
+        let request = bridge::request(session, &local.path, facts)?;
+        let router = if local.by_s3 { &self.parts.files } else { &self.parts.router };
+        let response = bridge::answer(session, router, request, self.body_limit(context)).await?;
         context.error = response.extensions().get::<ErrorWord>().map(|word| word.0);
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;

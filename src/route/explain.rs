@@ -157,6 +157,10 @@ impl Explanation {
                 self.rule =
                     format!("`{}` is {}: the gateway answers this path itself", host.as_str(), role(table, host));
             }
+            Target::Files => {
+                "local".clone_into(&mut self.answer);
+                self.rule = format!("`{}` is a files host of the gateway: its S3 endpoint answers", host.as_str());
+            }
             Target::Host(upstream) => {
                 "service".clone_into(&mut self.answer);
                 self.rule = format!(
@@ -225,7 +229,7 @@ fn role(table: &Table, host: &RequestHost) -> &'static str {
         Some(Role::Connect) => "a connect host of the gateway",
         Some(Role::Api) => "an api host of the gateway",
         Some(Role::Mcp) => "an mcp host of the gateway",
-        Some(Role::Files) => "kept by the gateway",
+        Some(Role::Files) => "a files host of the gateway",
         Some(Role::Register) => "a host of the gateway for services that register themselves",
         None => "answered as a connect host (an address or localhost)",
     }

@@ -63,6 +63,9 @@ impl Named {
 pub enum Target<'t> {
     /// The gateway itself.
     Local,
+    /// The S3 endpoint: the path is part of what its client signed, so it goes on byte for byte, and what is wrong with it
+    /// is told as S3 does.
+    Files,
     /// A service, by its own host: the path goes on byte for byte.
     Host(&'t Arc<Upstream>),
     /// A service, by a prefix: `base`, then the resolved path from `skip` on.
@@ -260,7 +263,7 @@ impl Table {
                 return Err(RouteError::NotARegistrationPath);
             }
             Some(HostTarget::Gateway(Role::Files)) => {
-                return Err(RouteError::UnknownHost(host.as_str().to_owned()));
+                return Ok(Resolved { target: Target::Files, path: Cow::Borrowed(path), on_gateway: false });
             }
             None if self.loading => return Err(RouteError::Loading),
             None => return Err(RouteError::UnknownHost(host.as_str().to_owned())),

@@ -5,9 +5,9 @@
 //! all of them are kept in memory.
 
 pub(super) mod api_key;
-mod context;
+pub(super) mod context;
 mod event;
-mod file;
+pub(super) mod file;
 mod list;
 mod once;
 mod registration;
@@ -17,7 +17,6 @@ pub(super) mod task;
 mod upkeep;
 pub(super) mod verify;
 
-use std::collections::HashMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,7 +32,6 @@ use super::kv::sled::SledKv;
 use super::kv::{Kv, KvError};
 use super::migration::RecordError;
 use super::{Config, Durability, Engine, Store, StoreError, value};
-use crate::model::key::{Key, KeyHash};
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
 
@@ -52,7 +50,7 @@ pub(super) fn engine_of(config: &Config) -> (&'static str, OpenKv) {
     (config.engine.name(), opens(config.engine, config.durability))
 }
 
-type Keys = RwLock<HashMap<KeyHash, Arc<Key>>>;
+type Keys = RwLock<api_key::Known>;
 
 /// The embedded store.
 pub struct Embedded {
@@ -111,7 +109,7 @@ impl Embedded {
     }
 
     /// Has the writer do `change`; the answer comes once it is durable.
-    async fn change<T, F>(&self, operation: &'static str, change: F) -> Result<T, StoreError>
+    pub(super) async fn change<T, F>(&self, operation: &'static str, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,

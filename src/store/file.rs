@@ -219,6 +219,10 @@ pub trait FileStore: Send + Sync {
     /// Contents that are noted and that no file has, behind `after`, in order; `limit` at the most.
     async fn unreferenced(&self, after: Option<ContentsOf>, limit: usize) -> Result<Vec<ContentsOf>, StoreError>;
 
+    /// Contents that files have, each once, with their size in bytes: behind `after`, in order; `limit` at the most.
+    async fn all_contents(&self, after: Option<ContentsOf>, limit: usize)
+    -> Result<Vec<(ContentsOf, u64)>, StoreError>;
+
     /// Whether a file has these contents.
     async fn is_referenced(&self, contents: ContentsOf) -> Result<bool, StoreError>;
 

@@ -1,4 +1,6 @@
-//! The keys of the embedded store: `migrations/embedded/m0001_context_sync.rs` says which there are, this makes them.
+//! The keys of the embedded store: `migrations/embedded/` says which there are, this makes them.
+
+mod file;
 
 use super::context::FilePosition;
 use super::migration::m0001_context_sync::kind;
@@ -10,6 +12,7 @@ use crate::model::key::KeyHash;
 use crate::model::name::ServiceKey;
 use crate::model::task::{Priority, Status, Task};
 use crate::model::time::Time;
+pub(super) use file::*;
 
 /// `m format`.
 pub(super) const FORMAT: &[u8] = b"mformat";
@@ -226,6 +229,25 @@ pub(super) fn once(owner: &ChittyId, caller: &KeyId, name: &[u8; 32]) -> Vec<u8>
     key.extend_from_slice(caller.as_str().as_bytes());
     key.push(0);
     with(key, name)
+}
+
+/// Whose and which session's a key is that begins with both, and what is behind that.
+pub(super) fn split_session(key: &[u8]) -> Option<(ChittyId, SessionId, &[u8])> {
+    let (owner, rest) = split_owner(key)?;
+    let (session, rest) = split_text(rest)?;
+    Some((owner, session.parse().ok()?, rest))
+}
+
+/// Whose a key is, and what is behind that.
+pub(super) fn split_owner(key: &[u8]) -> Option<(ChittyId, &[u8])> {
+    let (owner, rest) = split_text(key.get(1..)?)?;
+    Some((owner.parse().ok()?, rest))
+}
+
+/// The text up to the next zero byte, and what is behind that.
+fn split_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }
 
 fn with(mut key: Vec<u8>, end: &[u8]) -> Vec<u8> {

@@ -7,11 +7,13 @@
 pub mod m0001_context_sync;
 #[path = "../../migrations/embedded/m0002_identity_and_registry.rs"]
 pub mod m0002_identity_and_registry;
+#[path = "../../migrations/embedded/m0003_files.rs"]
+pub mod m0003_files;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use m0002_identity_and_registry as current;
+use m0003_files as current;
 
 /// The format that this program writes.
 pub const FORMAT: u8 = current::FORMAT;
@@ -31,10 +33,16 @@ pub struct Step {
 
 /// Every step there is, in order. None has had to touch a record so far: what a format added was not there before, and
 /// the format record, which each writes anew, is all that changes.
-const STEPS: [Step; 1] = [Step {
-    to: m0002_identity_and_registry::FORMAT,
-    what: "format 2: room for registrations, projects and the retention of events; records stay as they are",
-}];
+const STEPS: [Step; 2] = [
+    Step {
+        to: m0002_identity_and_registry::FORMAT,
+        what: "format 2: room for registrations, projects and the retention of events; records stay as they are",
+    },
+    Step {
+        to: m0003_files::FORMAT,
+        what: "format 3: room for files whose contents are kept; records stay as they are",
+    },
+];
 
 /// The steps from `format` to [`FORMAT`].
 pub fn steps_from(format: u8) -> impl Iterator<Item = Step> {

@@ -11,12 +11,17 @@ use sha2::{Digest, Sha256};
 use super::SessionPosition;
 use super::context::FilePosition;
 use super::embedded::api_key::decode_key;
+use super::embedded::file::{decode_upload, of_record as stored_file};
 use super::embedded::task::{decode_task, to_record};
+use super::file::{ContentsOf, UploadId};
 use super::key;
 use super::migration::m0001_context_sync::{
     ContextFileRecord, EventRecord, KeyRecord, OnceRecord, SessionRecord, SyncEventRecord, kind as first,
 };
 use super::migration::m0002_identity_and_registry::{ProjectRecord, RegistrationRecord, kind as second};
+use super::migration::m0003_files::{
+    BucketRecord, PartRecord, PendingRecord, StoredFileRecord, TokenUsedRecord, UploadRecord, kind as third,
+};
 use super::migration::{RecordError, decode, encode};
 use crate::model::id::{ChittyId, KeyId, SessionId};
 use crate::model::task::Task;
@@ -35,11 +40,17 @@ pub(super) enum Kind {
     Once,
     Registration,
     Project,
+    Bucket,
+    StoredFile,
+    Upload,
+    Part,
+    TokenUsed,
+    Pending,
 }
 
 impl Kind {
-    /// All of them, in the order in which they are exported.
-    pub(super) const ALL: [Self; 9] = [
+    /// All of them.
+    const ALL: [Self; 15] = [
         Self::Key,
         Self::Session,
         Self::Project,
@@ -49,6 +60,28 @@ impl Kind {
         Self::SyncEvent,
         Self::Event,
         Self::Once,
+        Self::Bucket,
+        Self::StoredFile,
+        Self::Upload,
+        Self::Part,
+        Self::TokenUsed,
+        Self::Pending,
+    ];
+
+    /// Those that are exported, in this order: a file comes behind its row in the context. The others are about contents
+    /// where they are now, or of no use a moment later.
+    pub(super) const EXPORTED: [Self; 11] = [
+        Self::Key,
+        Self::Session,
+        Self::Project,
+        Self::Registration,
+        Self::Task,
+        Self::ContextFile,
+        Self::SyncEvent,
+        Self::Event,
+        Self::Once,
+        Self::Bucket,
+        Self::StoredFile,
     ];
 
     /// What it is called in exports, metrics and reports.
@@ -63,6 +96,12 @@ impl Kind {
             Self::Once => "once",
             Self::Registration => "registration",
             Self::Project => "project",
+            Self::Bucket => "bucket",
+            Self::StoredFile => "stored_file",
+            Self::Upload => "part_upload",
+            Self::Part => "part",
+            Self::TokenUsed => "token_used",
+            Self::Pending => "pending_contents",
         }
     }
 
@@ -78,6 +117,12 @@ impl Kind {
             Self::Once => first::ONCE,
             Self::Registration => second::REGISTRATION,
             Self::Project => second::PROJECT,
+            Self::Bucket => third::BUCKET,
+            Self::StoredFile => third::STORED_FILE,
+            Self::Upload => third::UPLOAD,
+            Self::Part => third::PART,
+            Self::TokenUsed => third::TOKEN_USED,
+            Self::Pending => third::PENDING,
         }
     }
 
@@ -86,9 +131,9 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.byte() == byte)
     }
 
-    /// The kind with this name.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    /// The kind with this name among those that are exported.
+    pub(super) fn exported(name: &str) -> Option<Self> {
+        Self::EXPORTED.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -110,6 +155,12 @@ pub(super) enum Record {
     Once { chitty_id: ChittyId, key_id: KeyId, name: [u8; 32], record: OnceRecord },
     Registration(RegistrationRecord),
     Project(ProjectRecord),
+    Bucket { chitty_id: ChittyId, session_id: SessionId, record: BucketRecord },
+    StoredFile(Box<StoredFileRecord>),
+    Upload { chitty_id: ChittyId, session_id: SessionId, id: UploadId, record: Box<UploadRecord> },
+    Part { chitty_id: ChittyId, session_id: SessionId, upload: UploadId, number: u16, record: PartRecord },
+    TokenUsed { chitty_id: ChittyId, token: [u8; 16], record: TokenUsedRecord },
+    Pending { contents: ContentsOf, record: PendingRecord },
 }
 
 impl Record {
@@ -151,8 +202,36 @@ impl Record {
             }
             Kind::Registration => Self::Registration(decode(value)?),
             Kind::Project => Self::Project(decode(value)?),
+            kind => Self::read_of_file(kind, key, value)?,
         };
         if record.key()? == key { Ok(record) } else { Err(RecordError::Damaged) }
+    }
+
+    fn read_of_file(kind: Kind, key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
+        let damaged = || RecordError::Damaged;
+        Ok(match kind {
+            Kind::Bucket => {
+                let (chitty_id, session_id, _) = key::split_session(key).ok_or_else(damaged)?;
+                Self::Bucket { chitty_id, session_id, record: decode(value)? }
+            }
+            Kind::Upload => {
+                let (chitty_id, session_id, id) = key::split_upload(key).ok_or_else(damaged)?;
+                Self::Upload { chitty_id, session_id, id, record: Box::new(decode_upload(value)?) }
+            }
+            Kind::Part => {
+                let (chitty_id, session_id, upload, number) = key::split_part(key).ok_or_else(damaged)?;
+                Self::Part { chitty_id, session_id, upload, number, record: decode(value)? }
+            }
+            Kind::TokenUsed => {
+                let (chitty_id, token) = key::split_token_used(key).ok_or_else(damaged)?;
+                Self::TokenUsed { chitty_id, token, record: decode(value)? }
+            }
+            Kind::Pending => {
+                let contents = key::split_pending(key).ok_or_else(damaged)?;
+                Self::Pending { contents, record: decode(value)? }
+            }
+            _ => Self::StoredFile(Box::new(decode(value)?)),
+        })
     }
 
     /// What kind it is of.
@@ -167,6 +246,12 @@ impl Record {
             Self::Once { .. } => Kind::Once,
             Self::Registration(_) => Kind::Registration,
             Self::Project(_) => Kind::Project,
+            Self::Bucket { .. } => Kind::Bucket,
+            Self::StoredFile(_) => Kind::StoredFile,
+            Self::Upload { .. } => Kind::Upload,
+            Self::Part { .. } => Kind::Part,
+            Self::TokenUsed { .. } => Kind::TokenUsed,
+            Self::Pending { .. } => Kind::Pending,
         }
     }
 
@@ -200,6 +285,17 @@ impl Record {
             Self::Project(project) => {
                 [owned(kind, &project.chitty_id)?, Sha256::digest(project.key.as_bytes()).to_vec()].concat()
             }
+            Self::Bucket { chitty_id, session_id, .. } => key::bucket(chitty_id, session_id),
+            Self::StoredFile(file) => {
+                let file = stored_file(file)?;
+                key::stored_file(&file.chitty_id, &file.session_id, &file.key)
+            }
+            Self::Upload { chitty_id, session_id, id, .. } => key::upload(chitty_id, session_id, *id),
+            Self::Part { chitty_id, session_id, upload, number, .. } => {
+                key::part(chitty_id, session_id, *upload, *number)
+            }
+            Self::TokenUsed { chitty_id, token, .. } => key::token_used(chitty_id, token),
+            Self::Pending { contents, .. } => key::pending(contents),
         })
     }
 
@@ -225,6 +321,7 @@ impl Record {
                 let position = SessionPosition { created: Time::from_millis(session.created), id };
                 vec![key::session_at(&owner, &position)]
             }
+            Self::StoredFile(file) => vec![key::file_by_contents(&stored_file(file)?)],
             _ => Vec::new(),
         })
     }
@@ -244,6 +341,12 @@ impl Record {
             Self::Once { record, .. } => encode(record),
             Self::Registration(record) => encode(record),
             Self::Project(record) => encode(record),
+            Self::Bucket { record, .. } => encode(record),
+            Self::StoredFile(record) => encode(record),
+            Self::Upload { record, .. } => encode(record),
+            Self::Part { record, .. } => encode(record),
+            Self::TokenUsed { record, .. } => encode(record),
+            Self::Pending { record, .. } => encode(record),
         }
     }
 

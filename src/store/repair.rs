@@ -158,14 +158,15 @@ fn work(opener: &Opener, testimony: Option<&Testimony>, unwitnessed: bool) -> Re
     lost.pieces(unread);
     let mut salvage = Salvage::new(&*old, Builder::new(folder, new), lost, &breaks_down);
     salvage.run().map_err(|error| RepairError::Failed(describe(&error)))?;
-    let Salvaged { builder, lost, dropped, commit, trimmed, entries, format } = salvage.end();
+    let Salvaged { builder, lost, dropped, commit, trimmed, entries, format, counted } = salvage.end();
     drop(old);
 
     let acknowledged = testimony.map(|testimony| testimony.commit);
     let came_up_with = commit.unwrap_or_default();
     let lost_changes = acknowledged.map(|last| last.saturating_sub(came_up_with.commit));
     let (records, report) = lost.finish().map_err(unusable)?;
-    let agrees = commit.is_some_and(|commit| commit.entries == entries) && builder.entries() == entries;
+    let made = builder.entries() == entries && builder.mended() == 0;
+    let agrees = commit.is_some_and(|commit| commit.entries == entries) && made && counted;
     let nothing_lost = records == 0 && dropped == 0 && lost_changes == Some(0) && commit.is_some();
     if agrees && nothing_lost && !unwitnessed && format == Some(FORMAT) {
         return Ok(Repaired { whole: true, ..Repaired::default() });

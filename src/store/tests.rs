@@ -26,6 +26,7 @@ mod context;
 mod d1;
 mod event;
 mod faults;
+mod file;
 mod format;
 mod kv;
 mod migrate;

@@ -15,6 +15,8 @@ use super::transfer::merge::{Merged, Merging, Rows};
 pub struct Verified {
     /// Whether nothing is wrong.
     pub whole: bool,
+    /// Whether nothing is wrong with the records, whatever is with the contents of files.
+    pub records_whole: bool,
     /// Records, places and index entries, by kind.
     pub entries: BTreeMap<String, u64>,
     /// What does not agree, a line each, the first hundred.

@@ -151,13 +151,13 @@ fn an_old_store_is_migrated_with_a_backup_beside_it() {
     }
     stop(&mut daemon);
     let up_to_date = done(&daemon, &["migrate"]);
-    rows.holds("up to date", up_to_date.contains("is in format 2, and up to date"), &up_to_date);
+    rows.holds("up to date", up_to_date.contains("is in format 3, and up to date"), &up_to_date);
     as_format_1(&store(&daemon));
     let found = contents(&store(&daemon));
     let dry = facts(&daemon, &["migrate", "--dry-run"]);
     rows.eq(
         "dry run",
-        &(json!(1), json!(2), json!(null)),
+        &(json!(1), json!(3), json!(null)),
         &(dry["from"].clone(), dry["to"].clone(), dry["backup"].clone()),
     );
     rows.holds("a dry run changes nothing", contents(&store(&daemon)) == found, ());
@@ -180,7 +180,7 @@ fn an_old_store_is_migrated_with_a_backup_beside_it() {
         child.wait().unwrap();
     }
     let migrated = facts(&daemon, &["migrate"]);
-    rows.eq("to", &json!(2), &migrated["to"]);
+    rows.eq("to", &json!(3), &migrated["to"]);
     let backups: Vec<PathBuf> = fs::read_dir(store(&daemon))
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -16,6 +16,7 @@ use crate::auth::key::list::{KeyList, ListedKey};
 use crate::auth::key::request::KeyWords;
 use crate::auth::key::rotate::{RotateWords, rotate as rotate_key};
 use crate::auth::key::{KeyReport, issue};
+use crate::auth::s3::S3Facts;
 use crate::model::id::KeyId;
 use crate::problem::Problem;
 use crate::store::StoreError;
@@ -85,6 +86,15 @@ pub(super) async fn rotate(State(state): State<AdminState>, Path(id): Path<Strin
             tracing::info!(key = %id, %new, %chitty_id, ends, status = %report.replaces.status, "an API key was rotated");
             (NO_STORE, Json(report)).into_response()
         }
+        Err(error) => failed(error),
+    }
+}
+
+/// What an S3 client is configured with for a key.
+pub(super) async fn s3(State(state): State<AdminState>, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse::<KeyId>() else { return failed(StoreError::NoSuchKey) };
+    match S3Facts::of(&*state.store, &state.s3_signer, &id, state.s3_endpoint.clone()).await {
+        Ok(facts) => (NO_STORE, Json(facts)).into_response(),
         Err(error) => failed(error),
     }
 }

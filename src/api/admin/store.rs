@@ -12,10 +12,12 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::header;
 
 use super::{AdminState, failed};
+use crate::blob::FileError;
 use crate::problem::Problem;
 use crate::store::StoreError;
 use crate::store::transfer::export::Export;
 use crate::store::transfer::merge::{MAX_LINE, Merged, Rows};
+use crate::store::upkeep::Verified;
 
 pub(super) fn router() -> Router<AdminState> {
     Router::new()
@@ -27,7 +29,7 @@ pub(super) fn router() -> Router<AdminState> {
 
 /// 200 with what was found, whether or not anything is wrong.
 async fn verify(State(state): State<AdminState>) -> Response {
-    match state.store.verify_store().await {
+    match verify_all(&state).await {
         Ok(verified) => {
             if !verified.whole {
                 let findings = verified.findings.len() as u64 + verified.more_findings;
@@ -37,6 +39,12 @@ async fn verify(State(state): State<AdminState>) -> Response {
         }
         Err(error) => failed(error),
     }
+}
+
+/// The records, and the contents of files.
+async fn verify_all(state: &AdminState) -> Result<Verified, FileError> {
+    let verified = state.store.verify_store().await?;
+    Ok(state.files.verify().await?.add_to(verified))
 }
 
 async fn compact(State(state): State<AdminState>) -> Response {

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{StartError, in_store};
+use super::{StartError, in_shared_store, in_store};
+use crate::blob::{FileError, Files, LocationError};
 use crate::config::Config;
 use crate::store::transfer::d1::{D1, D1Error, Position};
 use crate::store::transfer::export::Export;
@@ -19,6 +20,10 @@ pub enum UpkeepError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Location(#[from] LocationError),
+    #[error(transparent)]
+    Files(#[from] FileError),
+    #[error(transparent)]
     D1(#[from] D1Error),
     #[error("the export cannot be written")]
     Output(#[from] io::Error),
@@ -29,7 +34,12 @@ pub enum UpkeepError {
 /// # Errors
 /// [`UpkeepError`].
 pub fn verify(config: &Config) -> Result<Verified, UpkeepError> {
-    Ok(in_store(config, async |store| store.verify_store().await)??)
+    let location = &config.files;
+    in_shared_store(config, async |store| {
+        let files = Files::new(location, store)?;
+        let verified = files.store().verify_store().await?;
+        Ok(files.verify().await?.add_to(verified))
+    })?
 }
 
 /// Has the engine give back what it does not need.

@@ -59,6 +59,7 @@ fn answer(table: &Table, host: &str, path: &str) -> String {
     match table.resolve(&host, path.as_bytes()) {
         Err(error) => format!("{error:?}").split(['(', ' ']).next().unwrap_or_default().to_owned(),
         Ok(Resolved { target: Target::Local, .. }) => "local".to_owned(),
+        Ok(Resolved { target: Target::Files, .. }) => "files".to_owned(),
         Ok(Resolved { target: Target::Host(upstream), .. }) => format!("{} host", upstream.service().id),
         Ok(Resolved { target: Target::Prefix { upstream, skip, base }, path, .. }) => {
             format!("{} {base}{}", upstream.service().id, String::from_utf8_lossy(&path[skip..]))

@@ -12,6 +12,7 @@ use crate::model::time::Time;
 use crate::store::kv::{Batch, Direction, Kv, KvError, Range};
 use crate::store::migration::m0001_context_sync::{CommitRecord, EventRecord};
 use crate::store::migration::{RecordError, decode, encode};
+use crate::store::view::{View, end_of};
 use crate::store::{StoreError, key, value};
 
 /// What is to be done in memory once a change is durable.
@@ -159,29 +160,8 @@ impl<'a> Transaction<'a> {
 
     /// The keys that begin with `prefix`, in order; `limit` at the most.
     pub(in crate::store) fn keys_under(&mut self, prefix: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        let range: Range<'_> = (Bound::Included(prefix), Bound::Unbounded);
-        let mut laid_over: BTreeMap<&[u8], bool> = BTreeMap::new();
-        for changes in [self.group, &self.own] {
-            let within = changes.batch.range::<[u8], _>(range).take_while(|(key, _)| key.starts_with(prefix));
-            laid_over.extend(within.map(|(key, entry)| (key.as_slice(), entry.is_some())));
-        }
-        let mut keys: Vec<Vec<u8>> = Vec::new();
-        let removed = laid_over.values().filter(|kept| !**kept).count();
-        let scanned = self.kv.range(range, Direction::Forward, &mut |key, _| {
-            if !key.starts_with(prefix) || keys.len() >= limit + removed {
-                return ControlFlow::Break(());
-            }
-            keys.push(key.to_vec());
-            ControlFlow::Continue(())
-        });
-        if let Err(error) = scanned {
-            return Err(fail(&mut self.failure, error));
-        }
-        keys.retain(|key| !laid_over.contains_key(key.as_slice()));
-        keys.extend(laid_over.into_iter().filter(|(_, kept)| *kept).map(|(key, _)| key.to_vec()));
-        keys.sort_unstable();
-        keys.truncate(limit);
-        Ok(keys)
+        let end = end_of(prefix);
+        self.keys((Bound::Included(prefix), Bound::Excluded(&end)), Direction::Forward, limit)
     }
 
     /// The keys that begin with `prefix` and that the group so far, or this change, writes (true) or removes (false). The
@@ -222,6 +202,43 @@ impl<'a> Transaction<'a> {
             }
         }
         self.kv.get(key).map_err(|error| fail(&mut self.failure, error))
+    }
+}
+
+impl View for Transaction<'_> {
+    type Error = StoreError;
+
+    fn entry(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Transaction::entry(self, key)
+    }
+
+    fn keys(&mut self, range: Range<'_>, direction: Direction, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut laid_over: BTreeMap<&[u8], bool> = BTreeMap::new();
+        for changes in [self.group, &self.own] {
+            let within = changes.batch.range::<[u8], _>(range);
+            laid_over.extend(within.map(|(key, entry)| (key.as_slice(), entry.is_some())));
+        }
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        // What is laid over may take the place of as many.
+        let wanted = limit.saturating_add(laid_over.len());
+        let scanned = self.kv.range(range, direction, &mut |key, _| {
+            if keys.len() >= wanted {
+                return ControlFlow::Break(());
+            }
+            keys.push(key.to_vec());
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = scanned {
+            return Err(fail(&mut self.failure, error));
+        }
+        keys.retain(|key| !laid_over.contains_key(key.as_slice()));
+        keys.extend(laid_over.into_iter().filter(|(_, kept)| *kept).map(|(key, _)| key.to_vec()));
+        match direction {
+            Direction::Forward => keys.sort_unstable(),
+            Direction::Backward => keys.sort_unstable_by(|a, b| b.cmp(a)),
+        }
+        keys.truncate(limit);
+        Ok(keys)
     }
 }
 

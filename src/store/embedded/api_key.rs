@@ -15,6 +15,23 @@ use crate::store::migration::m0001_context_sync::{KeyRecord, kind};
 use crate::store::migration::{RecordError, decode};
 use crate::store::{KeyStore, StoreError, key};
 
+/// All keys, as each request asks for one: by the hash of what it brings, or by the id that it names.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    by_hash: HashMap<KeyHash, Arc<Key>>,
+    by_id: HashMap<KeyId, Arc<Key>>,
+}
+
+impl Known {
+    /// Knows a key, in place of the one with its hash.
+    fn insert(&mut self, key: Arc<Key>) {
+        if let Some(before) = self.by_hash.insert(key.hash, Arc::clone(&key)) {
+            self.by_id.remove(&before.id);
+        }
+        self.by_id.insert(key.id.clone(), key);
+    }
+}
+
 const STATUSES: [KeyStatus; 3] = [KeyStatus::Active, KeyStatus::Inactive, KeyStatus::Revoked];
 
 #[async_trait]
@@ -24,7 +41,7 @@ impl KeyStore for Embedded {
         let change = move |transaction: &mut Transaction<'_>| {
             create(transaction, &known, &key)?;
             transaction.once_durable(move || {
-                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, Arc::new(key));
+                known.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::new(key));
             });
             Ok(())
         };
@@ -33,23 +50,23 @@ impl KeyStore for Embedded {
 
     async fn key(&self, hash: &KeyHash) -> Result<Option<Arc<Key>>, StoreError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        match keys.get(hash) {
+        match keys.by_hash.get(hash) {
             Some(key) => Ok(Some(Arc::clone(key))),
             // None are known while the store has never been open.
-            None if keys.is_empty() => self.shared.kv().map(|_| None),
+            None if keys.by_hash.is_empty() => self.shared.kv().map(|_| None),
             None => Ok(None),
         }
     }
 
     async fn key_of_id(&self, id: &KeyId) -> Result<Option<Arc<Key>>, StoreError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(keys.values().find(|key| key.id == *id).cloned())
+        Ok(keys.by_id.get(id).cloned())
     }
 
     async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
         self.shared.kv()?;
         let mut keys: Vec<_> =
-            self.keys.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+            self.keys.read().unwrap_or_else(PoisonError::into_inner).by_hash.values().map(Arc::clone).collect();
         keys.sort_by(|a, b| (&a.chitty_id, a.created_at, &a.id).cmp(&(&b.chitty_id, b.created_at, &b.id)));
         Ok(keys)
     }
@@ -62,7 +79,7 @@ impl KeyStore for Embedded {
             let key = Arc::new(key);
             let revoked = Arc::clone(&key);
             transaction.once_durable(move || {
-                known.write().unwrap_or_else(PoisonError::into_inner).insert(key.hash, key);
+                known.write().unwrap_or_else(PoisonError::into_inner).insert(key);
             });
             Ok(revoked)
         };
@@ -87,8 +104,8 @@ impl KeyStore for Embedded {
             let ended = Arc::clone(&old);
             transaction.once_durable(move || {
                 let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-                known.insert(old.hash, old);
-                known.insert(new.hash, new);
+                known.insert(old);
+                known.insert(new);
             });
             Ok(ended)
         };
@@ -98,7 +115,7 @@ impl KeyStore for Embedded {
 
 /// A key as it is with the changes of this group, which are not yet among the known ones.
 fn current(transaction: &mut Transaction<'_>, known: &Keys, id: &KeyId) -> Result<Key, StoreError> {
-    let found = known.read().unwrap_or_else(PoisonError::into_inner).values().find(|key| key.id == *id).cloned();
+    let found = known.read().unwrap_or_else(PoisonError::into_inner).by_id.get(id).cloned();
     let found = found.ok_or(StoreError::NoSuchKey)?;
     let at = key::api_key(&found.chitty_id, &found.hash);
     let record = transaction.record::<KeyRecord>(&at)?.ok_or(StoreError::NoSuchKey)?;
@@ -107,7 +124,7 @@ fn current(transaction: &mut Transaction<'_>, known: &Keys, id: &KeyId) -> Resul
 
 /// Keeps a key.
 fn create(transaction: &mut Transaction<'_>, known: &Keys, new: &Key) -> Result<(), StoreError> {
-    let taken = known.read().unwrap_or_else(PoisonError::into_inner).values().any(|other| other.id == new.id);
+    let taken = known.read().unwrap_or_else(PoisonError::into_inner).by_id.contains_key(&new.id);
     if taken {
         return Err(StoreError::KeyExists);
     }
@@ -129,9 +146,12 @@ fn replace(transaction: &mut Transaction<'_>, changed: &Key) -> Result<(), Store
 }
 
 /// All keys.
-pub(super) fn load(kv: &dyn Kv) -> Result<HashMap<KeyHash, Arc<Key>>, StoreError> {
-    let keys = read_kind(kv, kind::KEY, decode_key)?;
-    Ok(keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect())
+pub(super) fn load(kv: &dyn Kv) -> Result<Known, StoreError> {
+    let mut known = Known::default();
+    for key in read_kind(kv, kind::KEY, decode_key)? {
+        known.insert(Arc::new(key));
+    }
+    Ok(known)
 }
 
 fn to_record(key: &Key) -> KeyRecord {

@@ -3,7 +3,8 @@
 
 mod overview;
 mod read;
-mod record;
+pub(in crate::store) mod record;
+pub(in crate::store) mod rows;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -12,9 +13,10 @@ use super::Embedded;
 use crate::model::event::Event;
 use crate::model::file::{ContextFile, FileFacts};
 use crate::model::id::SyncId;
+use crate::model::json::Json;
 use crate::model::sync::{Ingest, SyncEvent, SyncKind, SyncReport};
 use crate::store::commit::{Transaction, unreadable};
-use crate::store::context::{FilePage, FilePosition, FileQuery, MAX_FILES, Overview, Place, SyncPage, SyncQuery};
+use crate::store::context::{FilePage, FilePosition, FileQuery, Overview, Place, SyncPage, SyncQuery};
 use crate::store::migration::RecordError;
 use crate::store::migration::m0001_context_sync::ContextFileRecord;
 use crate::store::{ContextStore, StoreError, key};
@@ -50,10 +52,12 @@ impl ContextStore for Embedded {
 }
 
 fn set_active(transaction: &mut Transaction<'_>, place: &Place, files: Vec<FileFacts>) -> Result<usize, StoreError> {
+    let files = rows::true_facts(transaction, place, files)?;
     let event = Event::files_updated(&place.chitty_id, &place.session_id, &files, transaction.now());
     let wanted = distinct(files);
     let prefix = key::files_by_access(&place.chitty_id, &place.session_id, true);
-    for at in transaction.keys_under(&prefix, MAX_FILES)? {
+    // Files whose contents are kept may be more than what a session knows of others.
+    for at in transaction.keys_under(&prefix, usize::MAX)? {
         let position = key::file_position(&at).ok_or_else(damaged)?;
         if wanted.binary_search_by(|(hash, _)| hash.cmp(&position.hash)).is_ok() {
             continue;
@@ -69,13 +73,26 @@ fn set_active(transaction: &mut Transaction<'_>, place: &Place, files: Vec<FileF
 }
 
 fn keep_report(transaction: &mut Transaction<'_>, place: Place, report: SyncReport) -> Result<SyncId, StoreError> {
-    let (id, now) = (SyncId::random(), transaction.now());
-    let event = Event::files_synced(&place.chitty_id, &place.session_id, &report, id, now);
     let SyncReport { source, path_prefix, files, items } = report;
     let count = files.len() as u64;
+    let files = rows::true_facts(transaction, &place, files)?;
     put_all(transaction, &place, distinct(files))?;
-    let number = emit(transaction, event)?;
+    note_sync(transaction, place, source, path_prefix, count, items)
+}
+
+/// Keeps that so many files were synchronised, and tells of it.
+pub(super) fn note_sync(
+    transaction: &mut Transaction<'_>,
+    place: Place,
+    source: String,
+    path_prefix: Option<String>,
+    count: u64,
+    items: Json,
+) -> Result<SyncId, StoreError> {
+    let (id, now) = (SyncId::random(), transaction.now());
     let Place { chitty_id, session_id } = place;
+    let event = Event::files_synced(&chitty_id, &session_id, path_prefix.as_deref(), count, id, now);
+    let number = emit(transaction, event)?;
     let (kind, project, payload) = (SyncKind::Report, None, Some(items));
     let kept = SyncEvent {
         id,
@@ -131,11 +148,13 @@ fn distinct(files: Vec<FileFacts>) -> Vec<([u8; 32], FileFacts)> {
     distinct.into_iter().collect()
 }
 
-fn hash_of(uri: &str) -> [u8; 32] {
+/// What a row's key ends in.
+pub(in crate::store) fn hash_of(uri: &str) -> [u8; 32] {
     Sha256::digest(uri.as_bytes()).into()
 }
 
-/// Puts files into the active set. Beyond [`MAX_FILES`] the inactive ones that were not heard of for longest give way.
+/// Puts files into the active set. Beyond [`MAX_FILES`](crate::store::context::MAX_FILES) the inactive ones that were not
+/// heard of for longest give way.
 fn put_all(
     transaction: &mut Transaction<'_>,
     place: &Place,
@@ -154,27 +173,8 @@ fn put_all(
         };
         replace(transaction, before.as_ref(), &after)?;
     }
-    if added > 0 { make_room(transaction, place) } else { Ok(()) }
-}
-
-fn make_room(transaction: &mut Transaction<'_>, place: &Place) -> Result<(), StoreError> {
-    let Place { chitty_id, session_id } = place;
-    let mut count = |active| {
-        let prefix = key::files_by_access(chitty_id, session_id, active);
-        transaction.keys_under(&prefix, 2 * MAX_FILES)
-    };
-    let (active, inactive) = (count(true)?.len(), count(false)?);
-    let surplus = (active + inactive.len()).saturating_sub(MAX_FILES);
-    if surplus > inactive.len() {
-        return Err(StoreError::TooManyFiles(MAX_FILES));
-    }
-    // The order is that of lists: the ones that were not heard of for longest are last.
-    for at in &inactive[inactive.len() - surplus..] {
-        let position = key::file_position(at).ok_or_else(damaged)?;
-        transaction.remove(at)?;
-        transaction.remove(&key::context_file(chitty_id, session_id, &position.hash))?;
-    }
-    Ok(())
+    rows::note(transaction, place, added, 0)?;
+    if added > 0 { rows::make_room(transaction, place) } else { Ok(()) }
 }
 
 fn stored(
@@ -202,7 +202,11 @@ fn replace(
     transaction.insert_index(key::file_by_access(after, hash))
 }
 
-fn emit(transaction: &mut Transaction<'_>, event: Result<Event, serde_json::Error>) -> Result<u64, StoreError> {
+/// Tells of what happened.
+pub(super) fn emit(
+    transaction: &mut Transaction<'_>,
+    event: Result<Event, serde_json::Error>,
+) -> Result<u64, StoreError> {
     transaction.emit(&event.map_err(|_| damaged())?)
 }
 

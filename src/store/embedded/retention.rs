@@ -1,5 +1,6 @@
 //! What goes by itself: events that are too old or too many, remembered requests whose day is over, sessions that ended
-//! long ago. Nothing else is ever removed unasked.
+//! long ago, tokens that nobody could use any more. Nothing else is ever removed unasked here; contents that no file has,
+//! and uploads in parts that were given up, are removed where contents are.
 //!
 //! Events are numbered over the whole store, so one number says which of them are gone: `m trimmed`, written with the
 //! removals, so that a subscriber who asks for one of them is told of a gap. The work is done in small steps with pauses
@@ -16,6 +17,7 @@ use crate::store::kv::{Direction, Kv, KvError};
 use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{CommitRecord, EventRecord, OnceRecord, SessionRecord};
 use crate::store::migration::m0002_identity_and_registry::TrimmedRecord;
+use crate::store::migration::m0003_files::TokenUsedRecord;
 use crate::store::record::{Kind, Record};
 use crate::store::value::{Broken, Gather};
 use crate::store::{Retention, StoreError, key, value};
@@ -107,10 +109,10 @@ impl Embedded {
         Ok(removed)
     }
 
-    /// Removes remembered requests and sessions whose time is over. How many.
+    /// Removes remembered requests, sessions and used tokens whose time is over. How many.
     pub(in crate::store) async fn remove_expired(&self, now: Time) -> Result<u64, StoreError> {
         let mut removed = 0;
-        for kind in [Kind::Once, Kind::Session] {
+        for kind in [Kind::Once, Kind::Session, Kind::TokenUsed] {
             let mut from = Some(vec![kind.byte()]);
             while let Some(start) = from {
                 let step = self
@@ -278,6 +280,7 @@ fn expired(kv: &dyn Kv, from: &[u8], kind: Kind, now: Time) -> Result<Due, KvErr
 fn is_over(kind: Kind, value: &[u8], now: Time) -> bool {
     match kind {
         Kind::Once => decode::<OnceRecord>(value).is_ok_and(|once| once.expires_at <= now.as_millis()),
+        Kind::TokenUsed => decode::<TokenUsedRecord>(value).is_ok_and(|token| token.expires_at <= now.as_millis()),
         Kind::Session => decode::<SessionRecord>(value)
             .is_ok_and(|session| session.expires.saturating_add(millis(GRACE)) <= now.as_millis()),
         _ => false,

@@ -12,6 +12,7 @@ use crate::store::folder::size;
 use crate::store::kv::Kv;
 use crate::store::migration::m0001_context_sync::kind;
 use crate::store::migration::m0002_identity_and_registry::kind as later;
+use crate::store::migration::m0003_files::kind as latest;
 use crate::store::record::Kind;
 use crate::store::transfer::export::Export;
 use crate::store::transfer::merge::{Merged, Merging, Rows, merge};
@@ -90,6 +91,7 @@ impl From<Report> for Verified {
             report.entries.iter().map(|(kind, count)| (name_of(*kind), *count)).collect();
         Self {
             whole: report.findings.is_empty() && report.unlisted == 0,
+            records_whole: report.findings.is_empty() && report.unlisted == 0,
             entries,
             findings: report.findings,
             more_findings: report.unlisted,
@@ -109,6 +111,7 @@ fn name_of(letter: char) -> String {
         kind::TASK_BY_SERVICE => "task_by_service".to_owned(),
         later::FILE_BY_ACCESS => "file_by_access".to_owned(),
         later::SESSION_BY_AGE => "session_by_age".to_owned(),
+        latest::FILE_BY_CONTENTS => "file_by_contents".to_owned(),
         byte => Kind::of(byte).map_or_else(|| format!("unknown {letter:?}"), |kind| kind.as_str().to_owned()),
     }
 }

@@ -1,8 +1,12 @@
 //! Whether everything in the store agrees: every record can be read and is where it belongs, every task has its place,
-//! tasks, files and sessions have their index entries, and every place and index entry has what it is of.
+//! tasks, files and sessions have their index entries, and every place and index entry has what it is of. A stored file has
+//! its row in the context and its bucket, contents that are noted have no file, a part has its upload, and what was
+//! counted is what there is.
 //!
 //! The store is read in steps, so that it can be written meanwhile. What looks wrong may then only have been in motion:
 //! it is a suspect, and becomes a finding when it is looked at again while nothing moves.
+
+mod file;
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -15,8 +19,11 @@ use crate::store::kv::{Direction, Kv, KvError};
 use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{CommitRecord, FormatRecord, TaskPlaceRecord, kind};
 use crate::store::migration::m0002_identity_and_registry::{TrimmedRecord, kind as later};
+use crate::store::migration::m0003_files::{kind as latest, meta};
 use crate::store::record::{Kind, Record};
+use crate::store::view::{Engine, Value, View};
 use crate::store::{StoreError, TaskPosition, key, value};
+pub(in crate::store) use file::check_count;
 
 /// More findings say no more.
 const MAX_FINDINGS: usize = 100;
@@ -24,13 +31,14 @@ const MAX_FINDINGS: usize = 100;
 const MAX_SUSPECTS: usize = 1000;
 
 /// The kinds whose entries follow from records and have no value.
-pub(in crate::store) const INDEXES: [u8; 6] = [
+pub(in crate::store) const INDEXES: [u8; 7] = [
     kind::TASK_BY_STATUS,
     kind::TASK_BY_PRIORITY,
     kind::TASK_BY_PARENT,
     kind::TASK_BY_SERVICE,
     later::FILE_BY_ACCESS,
     later::SESSION_BY_AGE,
+    latest::FILE_BY_CONTENTS,
 ];
 
 /// What was found.
@@ -130,7 +138,7 @@ impl Verifying {
                 self.number = self.number.max(number);
             }
         }
-        if check(key, |key| kv.get(key))?.is_some() {
+        if check(key, &mut Engine(kv))?.is_some() {
             // What is counted here has no line of its own in the end.
             if self.suspects.len() < MAX_SUSPECTS {
                 self.suspects.push(key.to_vec());
@@ -175,7 +183,7 @@ pub(in crate::store) fn verify(kv: &dyn Kv) -> Result<Report, KvError> {
     verifying.step(kv, usize::MAX)?;
     let mut findings = Vec::new();
     for suspect in verifying.take_suspects() {
-        findings.extend(check(&suspect, |key| kv.get(key))?);
+        findings.extend(check(&suspect, &mut Engine(kv))?);
     }
     verifying.end(kv, findings)
 }
@@ -184,63 +192,58 @@ pub(in crate::store) fn verify(kv: &dyn Kv) -> Result<Report, KvError> {
 pub(super) fn again(transaction: &mut Transaction<'_>, suspects: &[Vec<u8>]) -> Result<Vec<String>, StoreError> {
     let mut findings = Vec::new();
     for suspect in suspects {
-        findings.extend(check(suspect, |key| transaction.entry(key))?);
+        findings.extend(check(suspect, transaction)?);
     }
     Ok(findings)
 }
 
-/// What is wrong with what is under `key`, as far as `get` shows; `None` = nothing, or there is nothing.
-fn check<E>(key: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<String>, E> {
+/// What is wrong with what is under `key`, as far as `view` shows; `None` = nothing, or there is nothing.
+fn check<V: View>(key: &[u8], view: &mut V) -> Result<Option<String>, V::Error> {
     let Some(&kind) = key.first() else { return Ok(Some("an entry has an empty key".to_owned())) };
     if kind == kind::META {
-        let Some(entry) = get(key)? else { return Ok(None) };
-        let readable = match key {
-            key::FORMAT => decode::<FormatRecord>(&entry).is_ok(),
-            key::COMMIT => decode::<CommitRecord>(&entry).is_ok(),
-            key::TRIMMED => decode::<TrimmedRecord>(&entry).is_ok(),
-            _ => false,
-        };
-        return Ok((!readable).then(|| format!("{} cannot be read", shown(key))));
+        return check_meta(key, view);
     }
     if INDEXES.contains(&kind) {
         let record = match record_of_index(key) {
-            Some(at) => record_at(&at, &mut get)?,
+            Some(at) => record_at(&at, view)?,
             None => None,
         };
         let indexes = record.and_then(|record| record.indexes().ok()).unwrap_or_default();
         let fits = indexes.iter().any(|index| index == key);
         // It may have gone since it was seen.
-        let gone = !fits && get(key)?.is_none();
+        let gone = !fits && view.entry(key)?.is_none();
         let what = match kind {
             later::FILE_BY_ACCESS => "file",
             later::SESSION_BY_AGE => "session",
+            latest::FILE_BY_CONTENTS => "stored file",
             _ => "task",
         };
         return Ok((!fits && !gone).then(|| format!("the index entry {} has no {what}", shown(key))));
     }
-    let value = match read(key, &mut get)? {
+    let value = match view.value(key)? {
         Value::Gone => return Ok(None),
         Value::Broken => {
             let finding = || format!("the value of {} is not whole", shown(key));
-            return Ok((!is_continuation(key, &mut get)?).then(finding));
+            return Ok((!is_continuation(key, view)?).then(finding));
         }
         Value::Whole(value) => value,
     };
     if kind == kind::TASK_PLACE {
         let leads = match decode::<TaskPlaceRecord>(&value).ok().and_then(|place| key_of_place(key, &place)) {
-            Some(at) => record_at(&at, &mut get)?.is_some(),
+            Some(at) => record_at(&at, view)?.is_some(),
             None => false,
         };
         let finding = || format!("the place {} has no task", shown(key));
-        return Ok(if leads || is_continuation(key, &mut get)? { None } else { Some(finding()) });
+        return Ok(if leads || is_continuation(key, view)? { None } else { Some(finding()) });
     }
     match Record::read(key, &value) {
-        Ok(Record::Task(task)) => check_task(&task, &mut get),
+        Ok(Record::Task(task)) => check_task(&task, view),
         Ok(record) => {
             let indexes = record.indexes().unwrap_or_default();
-            lacking(&indexes, &mut get, || format!("{} {}", record.kind(), shown(key)))
+            let lacks = lacking(&indexes, view, || format!("{} {}", record.kind(), shown(key)))?;
+            if lacks.is_some() { Ok(lacks) } else { file::check(key, &record, view) }
         }
-        Err(_) if is_continuation(key, &mut get)? => Ok(None),
+        Err(_) if is_continuation(key, view)? => Ok(None),
         Err(error) => {
             let known = if Kind::of(kind).is_some() { "" } else { ", and is of no known kind" };
             Ok(Some(format!("{} cannot be read{known}: {error}", shown(key))))
@@ -248,9 +251,23 @@ fn check<E>(key: &[u8], mut get: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>
     }
 }
 
-fn check_task<E>(task: &Task, get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<String>, E> {
+fn check_meta<V: View>(key: &[u8], view: &mut V) -> Result<Option<String>, V::Error> {
+    let Some(entry) = view.entry(key)? else { return Ok(None) };
+    let readable = match key {
+        key::FORMAT => decode::<FormatRecord>(&entry).is_ok(),
+        key::COMMIT => decode::<CommitRecord>(&entry).is_ok(),
+        key::TRIMMED => decode::<TrimmedRecord>(&entry).is_ok(),
+        key if key.starts_with(meta::USAGE) || key.starts_with(meta::ROWS) => {
+            return file::check_count(key, &entry, view);
+        }
+        _ => false,
+    };
+    Ok((!readable).then(|| format!("{} cannot be read", shown(key))))
+}
+
+fn check_task<V: View>(task: &Task, view: &mut V) -> Result<Option<String>, V::Error> {
     let at = key::task_place(&task.chitty_id, task.task_id);
-    let leads_here = match read(&at, get)? {
+    let leads_here = match view.value(&at)? {
         Value::Whole(place) => decode::<TaskPlaceRecord>(&place).is_ok_and(|place| {
             place.session_id == task.session_id.as_str() && place.updated_at == task.updated_at.as_millis()
         }),
@@ -259,53 +276,38 @@ fn check_task<E>(task: &Task, get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u
     if !leads_here {
         return Ok(Some(format!("task {} lacks {}", task.task_id, shown(&at))));
     }
-    lacking(&key::indexes(task), get, || format!("task {}", task.task_id))
+    lacking(&key::indexes(task), view, || format!("task {}", task.task_id))
 }
 
 /// That `what` lacks one of its index entries.
-fn lacking<E>(
-    indexes: &[Vec<u8>],
-    get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
-    what: impl Fn() -> String,
-) -> Result<Option<String>, E> {
+fn lacking<V: View>(indexes: &[Vec<u8>], view: &mut V, what: impl Fn() -> String) -> Result<Option<String>, V::Error> {
     for index in indexes {
-        if get(index)?.is_none() {
+        if view.entry(index)?.is_none() {
             return Ok(Some(format!("{} lacks {}", what(), shown(index))));
         }
     }
     Ok(None)
 }
 
-enum Value {
-    Whole(Vec<u8>),
-    Broken,
-    Gone,
-}
-
-fn read<E>(key: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Value, E> {
-    match value::read(key, |key| get(key).map_err(Some), || None) {
-        Ok(Some(value)) => Ok(Value::Whole(value)),
-        Ok(None) => Ok(Value::Gone),
-        Err(None) => Ok(Value::Broken),
-        Err(Some(error)) => Err(error),
-    }
-}
-
-fn record_at<E>(at: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<Option<Record>, E> {
-    let Value::Whole(value) = read(at, get)? else { return Ok(None) };
+fn record_at<V: View>(at: &[u8], view: &mut V) -> Result<Option<Record>, V::Error> {
+    let Value::Whole(value) = view.value(at)? else { return Ok(None) };
     Ok(Record::read(at, &value).ok())
 }
 
 /// Whether what is under `key` belongs to the value of the key before its last byte.
-fn is_continuation<E>(key: &[u8], get: &mut impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>) -> Result<bool, E> {
+fn is_continuation<V: View>(key: &[u8], view: &mut V) -> Result<bool, V::Error> {
     let Some((&number, of)) = key.split_last() else { return Ok(false) };
-    Ok(number > 0 && get(of)?.is_some_and(|entry| value::continuations(&entry) >= number))
+    Ok(number > 0 && view.entry(of)?.is_some_and(|entry| value::continuations(&entry) >= number))
 }
 
 /// Where the record of an index entry is: a task has the same order in the same session, a file's order ends in its key,
-/// and a session's in its id.
+/// and a session's in its id; a stored file's says what it is called.
 pub(in crate::store) fn record_of_index(key: &[u8]) -> Option<Vec<u8>> {
     let (of, length) = match *key.first()? {
+        latest::FILE_BY_CONTENTS => {
+            let file = key::split_file_by_contents(key)?;
+            return Some(key::stored_file(&file.owner, &file.session, &file.key));
+        }
         later::FILE_BY_ACCESS => (kind::CONTEXT_FILE, 32),
         _ => (kind::TASK, key::ORDER),
     };

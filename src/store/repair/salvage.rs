@@ -10,16 +10,18 @@ use tempfile::NamedTempFile;
 use crate::model::id::{ChittyId, TaskId};
 use crate::store::embedded::OpenError;
 use crate::store::embedded::task::decode_task;
-use crate::store::embedded::verify::{INDEXES, record_of_index, shown, split_place};
+use crate::store::embedded::verify::{INDEXES, check_count, record_of_index, shown, split_place};
 use crate::store::engine::survive;
-use crate::store::key;
-use crate::store::kv::{Direction, Kv};
+use crate::store::key::{self, FileWith};
+use crate::store::kv::{Direction, Kv, scan_prefix};
 use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{CommitRecord, FormatRecord, kind};
 use crate::store::migration::m0002_identity_and_registry::TrimmedRecord;
+use crate::store::migration::m0003_files::{kind as latest, meta};
 use crate::store::record::{Kind, Record};
 use crate::store::transfer::build::{BuildError, Builder};
 use crate::store::value::{Broken, Gather};
+use crate::store::view::Engine;
 use crate::telemetry::describe;
 
 /// The list of what is lost, a JSON object a line.
@@ -28,12 +30,15 @@ pub(super) struct Lost {
     count: u64,
     /// Tasks that are listed already.
     tasks: HashSet<(ChittyId, TaskId)>,
+    /// The keys of stored files that are.
+    files: HashSet<Vec<u8>>,
     failed: Option<io::Error>,
 }
 
 impl Lost {
     pub(super) fn new(to: NamedTempFile) -> Self {
-        Self { to: BufWriter::new(to), count: 0, tasks: HashSet::new(), failed: None }
+        let (tasks, files) = (HashSet::new(), HashSet::new());
+        Self { to: BufWriter::new(to), count: 0, tasks, files, failed: None }
     }
 
     fn note(&mut self, line: &serde_json::Value) {
@@ -59,6 +64,22 @@ impl Lost {
         {
             // What leads to it tells nothing new.
             self.tasks.insert((owner, position.task_id));
+        }
+        if key.first() == Some(&latest::STORED_FILE) {
+            self.files.insert(key.to_vec());
+        }
+    }
+
+    /// A stored file of which only its index entry is left; its contents may be where they were.
+    fn file(&mut self, file: &FileWith) {
+        let at = key::stored_file(&file.owner, &file.session, &file.key);
+        if self.files.insert(at) {
+            let (owner, session, name) = (&file.owner, &file.session, file.key.as_str());
+            let line = json!({
+                "kind": "stored_file", "chitty_id": owner, "session_id": session, "key": name,
+                "sha256": file.contents.hash.to_string(), "size": file.contents.size, "why": "its record is gone",
+            });
+            self.note(&line);
         }
     }
 
@@ -108,6 +129,8 @@ pub(super) struct Salvage<'a, 'f> {
     commit: Option<CommitRecord>,
     trimmed: u64,
     format: Option<u8>,
+    /// Whether what was counted is what there is.
+    counted: bool,
 }
 
 /// What a salvage ended with.
@@ -119,6 +142,7 @@ pub(super) struct Salvaged<'f> {
     pub(super) trimmed: u64,
     pub(super) entries: u64,
     pub(super) format: Option<u8>,
+    pub(super) counted: bool,
 }
 
 impl<'a, 'f> Salvage<'a, 'f> {
@@ -129,12 +153,13 @@ impl<'a, 'f> Salvage<'a, 'f> {
         breaks_down: &'a dyn Fn() -> OpenError,
     ) -> Self {
         let (commit, format) = (None, None);
-        Self { old, builder, lost, breaks_down, dropped: 0, entries: 0, commit, trimmed: 0, format }
+        let (dropped, entries, trimmed, counted) = (0, 0, 0, true);
+        Self { old, builder, lost, breaks_down, dropped, entries, commit, trimmed, format, counted }
     }
 
     pub(super) fn end(self) -> Salvaged<'f> {
-        let Self { builder, lost, dropped, commit, trimmed, entries, format, .. } = self;
-        Salvaged { builder, lost, dropped, commit, trimmed, entries, format }
+        let Self { builder, lost, dropped, commit, trimmed, entries, format, counted, .. } = self;
+        Salvaged { builder, lost, dropped, commit, trimmed, entries, format, counted }
     }
 
     /// Reads everything.
@@ -165,6 +190,26 @@ impl<'a, 'f> Salvage<'a, 'f> {
         self.commit = commit.and_then(|commit| decode(&commit).ok());
         self.trimmed =
             trimmed.and_then(|trimmed| decode::<TrimmedRecord>(&trimmed).ok()).map_or(0, |trimmed| trimmed.event);
+        self.counted = survive((self.breaks_down)(), || Ok(self.is_counted())).is_ok_and(|counted| counted == Ok(true));
+    }
+
+    /// Whether what was counted is what there is. What was is not taken over, but counted anew when it is asked for.
+    fn is_counted(&self) -> Result<bool, String> {
+        let mut counts = Vec::new();
+        for prefix in [meta::USAGE, meta::ROWS] {
+            let scanned = scan_prefix(self.old, prefix, &mut |key, entry| {
+                counts.push((key.to_vec(), entry.to_vec()));
+                ControlFlow::Continue(())
+            });
+            scanned.map_err(|error| describe(&error))?;
+        }
+        for (key, entry) in counts {
+            let finding = check_count(&key, &entry, &mut Engine(self.old)).map_err(|error| describe(&error))?;
+            if finding.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Reads from `start` to `end`; empty = to the last key. Where that breaks off, what is behind the damage is read
@@ -278,6 +323,22 @@ impl<'a, 'f> Salvage<'a, 'f> {
                 return Ok(());
             }
         };
+        match &record {
+            // The note of contents that a file has.
+            Record::Pending { contents, .. }
+                if self.builder.has_under(&key::files_with(&contents.chitty_id, &contents.hash))? =>
+            {
+                self.dropped += 1;
+                return Ok(());
+            }
+            Record::Part { chitty_id, session_id, upload, .. }
+                if !self.builder.has(&key::upload(chitty_id, session_id, *upload))? =>
+            {
+                self.lost.record(key, "its upload is gone");
+                return Ok(());
+            }
+            _ => {}
+        }
         match self.builder.add(&record) {
             Ok(()) => Ok(()),
             Err(BuildError::Twice) => self.rival(key, &record),
@@ -329,6 +390,17 @@ impl<'a, 'f> Salvage<'a, 'f> {
             }
         }
         self.dropped += 1;
+        if let Some(file) = key::split_file_by_contents(key).filter(|_| key[0] == latest::FILE_BY_CONTENTS) {
+            match self.builder.has(&key::stored_file(&file.owner, &file.session, &file.key)) {
+                Ok(true) => {}
+                Ok(false) => self.lost.file(&file),
+                Err(error) => {
+                    *failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            return ControlFlow::Continue(());
+        }
         let owner = owner_of(key);
         // The order of a session's files tells of no task.
         let of_task = record_of_index(key).filter(|at| at.first() == Some(&kind::TASK));

@@ -22,7 +22,7 @@ fn json(text: &str) -> Json {
     Json::parse(text.to_owned()).unwrap()
 }
 
-fn facts(uri: &str) -> FileFacts {
+pub(super) fn facts(uri: &str) -> FileFacts {
     FileFacts {
         uri: uri.to_owned(),
         name: None,
@@ -308,9 +308,9 @@ async fn files_that_come_from_elsewhere_are_listed_and_replaced_like_others() {
     let mut merging = store.begin_merge().await.unwrap();
     store.merge(&mut merging, rows).await.unwrap();
     for store in [imported, store] {
-        assert_eq!(uris(&store, Some(true)).await, ["r2://k"]);
+        assert_eq!(uris(&store, Some(true)).await, ["r2://files/s/k"]);
         store.set_active_files(place("alice"), all(&["r2://l"])).await.unwrap();
-        assert_eq!(uris(&store, Some(false)).await, ["r2://k"]);
+        assert_eq!(uris(&store, Some(false)).await, ["r2://files/s/k"]);
         assert_eq!(store.verify().unwrap().findings, [""; 0]);
         store.close().await;
     }

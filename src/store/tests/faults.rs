@@ -10,6 +10,7 @@ use crate::model::event::Event;
 use crate::store::embedded::{Embedded, OpenError, opens};
 use crate::store::folder::Folder;
 use crate::store::kv::{Batch, Direction, Kv, KvError, Range, Visit};
+use crate::store::migration::FORMAT;
 use crate::store::{Durability, Engine, EventSink, EventStore, Store, StoreError, TaskStore};
 
 /// An engine on a disk that fails while told to.
@@ -342,9 +343,9 @@ async fn what_is_missing_or_of_another_kind_is_refused(engine: Engine) {
     assert!(matches!(missing, Some(OpenError::Missing { commit: 3, .. })), "{missing:?}");
     let witness = refused(&|data| fs::write(data.join("witness"), "junk").unwrap());
     assert!(matches!(witness, Some(OpenError::Witness { .. })), "{witness:?}");
-    let newer = refused(&rewrite("\"format\":2", "\"format\":99"));
+    let newer = refused(&rewrite(&format!("\"format\":{FORMAT}"), "\"format\":99"));
     assert!(matches!(newer, Some(OpenError::TooNew { format: 99, .. })), "{newer:?}");
-    let older = refused(&rewrite("\"format\":2", "\"format\":1"));
+    let older = refused(&rewrite(&format!("\"format\":{FORMAT}"), "\"format\":1"));
     assert!(older.is_some_and(|error| error.to_string().contains("`chittyconnect migrate` makes a backup")));
     for other in Engine::ALL.into_iter().filter(|other| *other != engine) {
         let named = |engine: Engine| format!("\"engine\":\"{}\"", engine.name());

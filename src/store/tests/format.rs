@@ -9,6 +9,9 @@ use crate::store::migration::m0001_context_sync::{
     SyncEventRecord, TaskPlaceRecord, TaskRecord,
 };
 use crate::store::migration::m0002_identity_and_registry::{ProjectRecord, RegistrationRecord, TrimmedRecord};
+use crate::store::migration::m0003_files::{
+    BucketRecord, PartRecord, PendingRecord, RowsRecord, StoredFileRecord, TokenUsedRecord, UploadRecord, UsageRecord,
+};
 use crate::store::migration::{FORMAT, RecordError, decode, encode};
 
 #[track_caller]
@@ -168,5 +171,50 @@ fn registrations_and_projects_are_written_as_format_2_says() {
         2,
         &ProjectRecord { chitty_id: text("a"), key: text("project:o:p"), value: text("{}"), updated_at: 3 },
         "0201610b70726f6a6563743a6f3a70027b7d03",
+    );
+}
+
+#[test]
+fn stored_files_are_written_as_format_3_says() {
+    holds_in(
+        3,
+        &StoredFileRecord {
+            chitty_id: text("a"),
+            session_id: text("s"),
+            key: text("d/k"),
+            sha256: [5; 32],
+            size: 300,
+            etag: text("e"),
+            mime: Some(text("m")),
+            headers: vec![(text("h"), text("v"))],
+            metadata: vec![],
+            key_id: text("k"),
+            created_at: 1,
+            modified_at: 2,
+            source_modified_at: None,
+        },
+        &format!("030161017303642f6b{}ac02016501016d010168017600016b010200", "05".repeat(32)),
+    );
+    holds_in(3, &PendingRecord { since: 300 }, "03ac02");
+    holds_in(3, &BucketRecord { created_at: 300 }, "03ac02");
+    holds_in(3, &TokenUsedRecord { expires_at: 300 }, "03ac02");
+    holds_in(3, &UsageRecord { bytes: 300, files: 1 }, "03ac0201");
+    holds_in(3, &RowsRecord { rows: 300, stored: 1 }, "03ac0201");
+    holds_in(
+        3,
+        &UploadRecord {
+            key: text("k"),
+            mime: None,
+            headers: vec![],
+            metadata: vec![(text("a"), text("b"))],
+            key_id: text("k1"),
+            created_at: 7,
+        },
+        "03016b00000101610162026b3107",
+    );
+    holds_in(
+        3,
+        &PartRecord { nonce: 300, size: 5, md5: [6; 16], modified_at: 8 },
+        &format!("03ac0205{}08", "06".repeat(16)),
     );
 }

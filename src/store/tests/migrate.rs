@@ -1,12 +1,15 @@
-//! Stores of format 1, brought up to date.
+//! Stores of older formats, brought up to date.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 
+use super::context::facts;
+use super::file::{keep, place};
 use super::{all_of, config, new_task, open, try_open};
 use crate::store::Engine;
+use crate::store::context::FileQuery;
 use crate::store::embedded::OpenError;
 use crate::store::folder::Folder;
 use crate::store::kv::sled::SledKv;
@@ -15,10 +18,10 @@ use crate::store::migrate::{MigrateError, migrate};
 use crate::store::migration::m0001_context_sync::FormatRecord;
 use crate::store::migration::{FORMAT, encode};
 use crate::store::witness::Witness;
-use crate::store::{Durability, KeyStore, Store, TaskStore, key};
+use crate::store::{ContextStore, Durability, FileStore, KeyStore, Store, TaskStore, key};
 
-/// Makes a store, closed, what format 1 makes of it.
-pub(super) fn as_format_1(data: &Path) {
+/// Makes a store, closed, what an older format makes of it.
+fn as_format(number: u8, data: &Path) {
     let kv = SledKv::open(&data.join("engine"), Durability::PowerLoss).unwrap();
     let mut batch = Batch::new();
     let mut continued: Option<Vec<u8>> = None;
@@ -30,15 +33,15 @@ pub(super) fn as_format_1(data: &Path) {
         let at = usize::from(key[0] != b'm');
         if entry.len() > at {
             let mut entry = entry.to_vec();
-            entry[at] = 1;
+            entry[at] = number;
             continued = (at == 1 && entry[0] > 0).then(|| key.to_vec());
             batch.insert(key.to_vec(), Some(entry));
         }
         ControlFlow::Continue(())
     })
     .unwrap();
-    let mut format = encode(&FormatRecord { format: 1, oldest_reader: "0.1.0".to_owned() }).unwrap();
-    format[0] = 1;
+    let mut format = encode(&FormatRecord { format: number, oldest_reader: format!("0.{number}.0") }).unwrap();
+    format[0] = number;
     batch.insert(key::FORMAT.to_vec(), Some(format));
     let commit = crate::store::migration::decode::<crate::store::migration::m0001_context_sync::CommitRecord>(
         &kv.get(key::COMMIT).unwrap().unwrap(),
@@ -47,7 +50,7 @@ pub(super) fn as_format_1(data: &Path) {
     kv.sync().unwrap();
     drop(kv);
     let folder = Folder::take(data).unwrap();
-    Witness::begin(&folder, 1, "sled", commit.unwrap().commit).unwrap().end(&folder).unwrap();
+    Witness::begin(&folder, number, "sled", commit.unwrap().commit).unwrap().end(&folder).unwrap();
 }
 
 async fn old_store(folder: &Path) {
@@ -59,7 +62,7 @@ async fn old_store(folder: &Path) {
     }
     store.close().await;
     drop(store);
-    as_format_1(&folder.join("data"));
+    as_format(1, &folder.join("data"));
 }
 
 pub(super) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -94,7 +97,7 @@ async fn an_old_store_is_backed_up_and_brought_up_to_date_once() {
     assert!(matches!(try_open(Engine::Sled, folder.path()), Err(OpenError::TooOld { format: 1, .. })));
 
     let dry = migrate(&config(Engine::Sled, folder.path()), true).unwrap();
-    assert_eq!((dry.from, dry.to, dry.steps.len(), dry.backup), (Some(1), FORMAT, 1, None));
+    assert_eq!((dry.from, dry.to, dry.steps.len(), dry.backup), (Some(1), FORMAT, 2, None));
     let mut now = contents(&data);
     // The refused start noted who it was.
     now.insert("lock".into(), found[Path::new("lock")].clone());
@@ -159,6 +162,34 @@ async fn a_migration_that_ended_in_the_middle_is_done_by_the_next() {
     assert_eq!(backups(&data).len(), 2);
     let store = open(Engine::Sled, folder.path());
     assert_eq!(store.list_tasks(all_of("alice")).await.unwrap().tasks.len(), 20);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_format_2_had_is_there_in_format_3_and_files_can_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open(Engine::Sled, folder.path());
+    store.create_task(new_task("alice", "t"), None).await.unwrap();
+    store.set_active_files(place(), vec![facts("a"), facts("b")]).await.unwrap();
+    store.close().await;
+    drop(store);
+    as_format(2, &data);
+    let kv = SledKv::open(&data.join("engine"), Durability::PowerLoss).unwrap();
+    // Nothing was counted in that format.
+    kv.apply(Batch::from([(key::rows(&place().chitty_id, &place().session_id), None)])).unwrap();
+    kv.sync().unwrap();
+    drop(kv);
+    fs::remove_file(data.join("witness")).unwrap();
+    assert!(matches!(try_open(Engine::Sled, folder.path()), Err(OpenError::TooOld { format: 2, .. })));
+    let done = migrate(&config(Engine::Sled, folder.path()), false).unwrap();
+    assert_eq!((done.from, done.to, done.steps.len()), (Some(2), 3, 1));
+    let store = open(Engine::Sled, folder.path());
+    keep(&store, "s/k", "x").await;
+    let rows = store.list_files(FileQuery { place: place(), active: None, after: None, limit: 9 }).await.unwrap();
+    assert_eq!((rows.files.len(), store.usage(place().chitty_id).await.unwrap().files), (3, 1));
+    assert_eq!(store.list_tasks(all_of("alice")).await.unwrap().tasks.len(), 1);
+    assert_eq!(store.verify().unwrap().findings, [""; 0]);
     store.close().await;
 }
 

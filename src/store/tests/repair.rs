@@ -16,7 +16,7 @@ use crate::store::folder::Folder;
 use crate::store::kv::sled::SledKv;
 use crate::store::kv::{Batch, Kv, scan_prefix};
 use crate::store::migration::m0001_context_sync::CommitRecord;
-use crate::store::migration::{decode, encode};
+use crate::store::migration::{FORMAT, decode, encode};
 use crate::store::repair::{RepairError, Repaired, repair};
 use crate::store::transfer::import::import;
 use crate::store::witness::Witness;
@@ -236,7 +236,7 @@ async fn a_store_behind_its_witness_or_without_one_goes_on_with_what_it_has() {
     store_of(folder.path(), 5).await;
     let witness = |commit| {
         let taken = Folder::take(&data).unwrap();
-        drop(Witness::begin(&taken, 2, "sled", commit).unwrap());
+        drop(Witness::begin(&taken, FORMAT, "sled", commit).unwrap());
     };
     witness(8);
     assert!(matches!(try_open(Engine::Sled, folder.path()), Err(OpenError::Behind { commit: 5, acknowledged: 8, .. })));

@@ -24,7 +24,7 @@ pub(super) fn every_kind() -> String {
         )
     };
     let lines = [
-        r#"{"kind":"chittyconnect_store","format":2,"version":"0.2.0","event":9,"trimmed":2}"#.to_owned(),
+        r#"{"kind":"chittyconnect_store","format":3,"version":"0.2.0","event":9,"trimmed":2}"#.to_owned(),
         format!(
             r#"{{"kind":"key","chitty_id":"alice","session_id":"s","id":"k1","hash":"{}","name":"laptop","scopes":["admin"],"created_at":"{time}","status":"revoked","rate_limit":7}}"#,
             hex("a")
@@ -41,7 +41,8 @@ pub(super) fn every_kind() -> String {
         task(1, r#","description":"d","metadata":null,"result":12345678901234567890.10"#),
         task(2, r#","assigned_service":"x","parent_task_id":"00000000-0000-4000-8000-000000000001","error":"e""#),
         format!(
-            r#"{{"kind":"context_file","chitty_id":"alice","session_id":"s","id":"00000000-0000-4000-8000-000000000009","uri":"r2://k","active":true,"created_at":"{time}","last_accessed":"{time}","size":5368709120,"metadata":{{"a":[1]}}}}"#
+            r#"{{"kind":"context_file","chitty_id":"alice","session_id":"s","id":"00000000-0000-4000-8000-000000000009","uri":"r2://files/s/k","active":true,"created_at":"{time}","last_accessed":"{time}","size":5368709120,"sha256":"{}","metadata":{{"a":[1]}}}}"#,
+            hex("d")
         ),
         format!(
             r#"{{"kind":"sync_event","chitty_id":"alice","session_id":"s","number":4,"id":"00000000-0000-4000-8000-000000000008","event_type":"sync-report","source":"rclone","count":3,"created_at":"{time}","path_prefix":"p","payload":[]}}"#
@@ -54,7 +55,12 @@ pub(super) fn every_kind() -> String {
             hex("b"),
             hex("c")
         ),
-        r#"{"kind":"end","records":10,"counts":{"context_file":1,"event":1,"key":1,"once":1,"project":1,"registration":1,"session":1,"sync_event":1,"task":2}}"#.to_owned(),
+        format!(r#"{{"kind":"bucket","chitty_id":"alice","session_id":"s","created_at":"{time}"}}"#),
+        format!(
+            r#"{{"kind":"stored_file","chitty_id":"alice","session_id":"s","key":"k","sha256":"{}","size":5368709120,"etag":"e-2","headers":[["cache-control","no-store"]],"metadata":[["a","é"]],"key_id":"k1","created_at":"{time}","modified_at":"{time}","mime":"text/plain","source_modified_at":"{time}"}}"#,
+            hex("d")
+        ),
+        r#"{"kind":"end","records":12,"counts":{"bucket":1,"context_file":1,"event":1,"key":1,"once":1,"project":1,"registration":1,"session":1,"stored_file":1,"sync_event":1,"task":2}}"#.to_owned(),
     ];
     lines.map(|line| line + "\n").concat()
 }
@@ -77,7 +83,7 @@ pub(super) fn import_text(folder: &Path, text: &str) -> Result<Imported, ImportE
 async fn every_kind_of_record_goes_in_and_comes_out_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let text = every_kind();
-    assert_eq!(import_text(folder.path(), &text).unwrap().records, 10);
+    assert_eq!(import_text(folder.path(), &text).unwrap().records, 12);
     let store = open(Engine::Sled, folder.path());
     assert_eq!(store.verify().unwrap().findings, [""; 0]);
     let found = exported(&store).await;
@@ -147,10 +153,12 @@ fn a_file_that_is_wrong_anywhere_leaves_the_store_as_it_was() {
         (String::new(), 1, "found nothing"),
         ("junk\n".to_owned(), 1, "found what is no JSON object"),
         (without(0), 1, "accepted: the header"),
-        (without(11), 12, "found the end of the file"),
-        (without(10), 11, "the closing line counts"),
-        (cut.to_owned(), 12, "found what is no JSON object"),
-        (with(0, "\"format\":2", "\"format\":3,\"new\":1"), 1, "found an export in format 3; accepted: 2 to 2"),
+        (without(13), 14, "found the end of the file"),
+        (without(12), 13, "the closing line counts"),
+        (cut.to_owned(), 14, "found what is no JSON object"),
+        (with(0, "\"format\":3", "\"format\":4,\"new\":1"), 1, "found an export in format 4; accepted: 2 to 3"),
+        (with(12, "\"key\":\"k\"", "\"key\":\"../k\""), 13, "cannot be"),
+        (with(11, "\"bucket\"", "\"part\""), 12, "kind: found \"part\"; accepted: key, "),
         (with(1, "alice", "al/ice"), 2, "not a chitty id"),
         (with(1, "\"admin\"", "\"god\""), 2, "cannot be"),
         (with(1, &"a".repeat(64), "chitty_key"), 2, "accepted: 64 hexadecimal digits"),
@@ -161,7 +169,7 @@ fn a_file_that_is_wrong_anywhere_leaves_the_store_as_it_was() {
         (with(6, "000000000002", "000000000001"), 7, "it is there twice"),
         (with(6, "\"e\"", &format!("\"{}\"", "e".repeat(1 << 20))), 7, "too long; accepted: 1 MiB"),
         (with(8, "sync_event", "sink_event"), 9, "kind: found \"sink_event\"; accepted: key, "),
-        (format!("{text}{}\n", lines[1]), 13, "behind the closing one"),
+        (format!("{text}{}\n", lines[1]), 15, "behind the closing one"),
         (format!("{}\n{text}", lines[0]), 2, "second header"),
         (with(3, "{\"summary\"", "{\"summary"), 4, "no JSON object"),
     ];
@@ -172,7 +180,7 @@ fn a_file_that_is_wrong_anywhere_leaves_the_store_as_it_was() {
         assert!(error.ends_with("nothing was imported"), "{error}");
         assert!(!folder.path().join("data/engine.new").exists());
         // It is empty still, and takes the right file.
-        assert_eq!(import_text(folder.path(), &text).unwrap().records, 10, "{says}");
+        assert_eq!(import_text(folder.path(), &text).unwrap().records, 12, "{says}");
     }
 }
 

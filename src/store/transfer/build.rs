@@ -1,19 +1,26 @@
 //! A store that is put together anew, record by record, in an engine that nobody else knows of yet.
 //!
-//! What follows from records (places, index entries, counts) is made here and taken from nowhere, so a store that was
-//! built agrees with itself. It says what format it is in only at its end: one that was not finished is none.
+//! What follows from records (places, index entries, counts) is made here and taken from nowhere, and what is counted when
+//! it is asked for is left out, so a store that was built agrees with itself. It says what format it is in only at its end: one that was not finished is none.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::{Bound, ControlFlow};
 
+use crate::model::file::ContextFile;
+use crate::model::stored_file::StoredFile;
 use crate::model::task::Task;
+use crate::store::embedded::context::hash_of;
+use crate::store::embedded::context::record::of_file;
+use crate::store::embedded::context::rows::{agree, facts_of};
+use crate::store::embedded::file::of_record;
 use crate::store::embedded::task::{decode_task, place_of};
 use crate::store::embedded::verify::key_of_place;
 use crate::store::folder::Folder;
 use crate::store::key;
-use crate::store::kv::RESERVE;
-use crate::store::kv::{Batch, Kv, KvError};
-use crate::store::migration::m0001_context_sync::{CommitRecord, FormatRecord};
+use crate::store::kv::{Batch, Kv, KvError, RESERVE, scan_prefix};
+use crate::store::migration::m0001_context_sync::{CommitRecord, ContextFileRecord, FormatRecord};
 use crate::store::migration::m0002_identity_and_registry::TrimmedRecord;
+use crate::store::migration::m0003_files::BucketRecord;
 use crate::store::migration::{FORMAT, OLDEST_READER, RecordError, decode, encode};
 use crate::store::record::{Kind, Record};
 use crate::store::value;
@@ -60,6 +67,8 @@ pub(in crate::store) struct Builder<'a> {
     /// The largest number of an event.
     number: u64,
     counts: BTreeMap<Kind, u64>,
+    /// Rows and buckets that stored files lacked, or that said otherwise.
+    mended: u64,
     /// Ids of keys and names of registrations: one each in the whole store, whoever has it.
     names: HashSet<(Kind, String)>,
 }
@@ -75,6 +84,7 @@ impl<'a> Builder<'a> {
             entries: 0,
             number: 0,
             counts: BTreeMap::new(),
+            mended: 0,
             names: HashSet::new(),
         }
     }
@@ -82,6 +92,11 @@ impl<'a> Builder<'a> {
     /// Records so far, by kind.
     pub(in crate::store) fn counts(&self) -> &BTreeMap<Kind, u64> {
         &self.counts
+    }
+
+    /// Rows in the context and buckets that had to be made for stored files, or made to say what those say.
+    pub(in crate::store) fn mended(&self) -> u64 {
+        self.mended
     }
 
     /// Entries so far.
@@ -120,9 +135,50 @@ impl<'a> Builder<'a> {
             }
         }
         record.indexes()?.into_iter().for_each(|index| self.put(index, Vec::new()));
+        if let Record::StoredFile(file) = record {
+            self.follow(&of_record(file)?)?;
+        }
         self.number = self.number.max(record.number().unwrap_or(0));
         *self.counts.entry(record.kind()).or_default() += 1;
         if self.bytes >= BATCH_BYTES || self.batch.len() >= BATCH_ENTRIES { self.flush() } else { Ok(()) }
+    }
+
+    /// Has the row and the bucket of a stored file be there and say what it says. An export that is made while files come
+    /// and go may have been ahead of one of them.
+    fn follow(&mut self, file: &StoredFile) -> Result<(), BuildError> {
+        let (owner, session) = (&file.chitty_id, &file.session_id);
+        let bucket = key::bucket(owner, session);
+        if !self.has(&bucket)? {
+            let record = BucketRecord { created_at: file.created_at.as_millis() };
+            self.put_whole(&Record::Bucket { chitty_id: owner.clone(), session_id: session.clone(), record })?;
+        }
+        let at = key::context_file(owner, session, &hash_of(&file.uri()));
+        let row: Option<ContextFileRecord> = self.value(&at)?.map(|row| decode(&row)).transpose()?;
+        if row.as_ref().is_some_and(|row| agree(row, file)) {
+            return Ok(());
+        }
+        let (chitty_id, session_id) = (owner.clone(), session.clone());
+        let now = file.modified_at;
+        let fresh = of_file(&ContextFile::first_heard_of(chitty_id, session_id, facts_of(file, None), now));
+        let row = match row {
+            Some(row) => {
+                self.remove(&Record::ContextFile(Box::new(row.clone())))?;
+                let ContextFileRecord { name, size, sha256, mime, r2_key, modified_at, .. } = fresh;
+                ContextFileRecord { name, size, sha256, mime, r2_key, modified_at, ..row }
+            }
+            None => fresh,
+        };
+        self.put_whole(&Record::ContextFile(Box::new(row)))
+    }
+
+    /// Puts a record that is in no export.
+    fn put_whole(&mut self, record: &Record) -> Result<(), BuildError> {
+        self.mended += 1;
+        for (key, entry) in value::entries(&record.key()?, &record.value()?).ok_or(BuildError::TooLong)? {
+            self.put(key, entry);
+        }
+        record.indexes()?.into_iter().for_each(|index| self.put(index, Vec::new()));
+        Ok(())
     }
 
     /// The task that was added with this one's id, if one was.
@@ -136,6 +192,14 @@ impl<'a> Builder<'a> {
 
     /// Takes a record out again.
     pub(in crate::store) fn take_out(&mut self, record: &Record) -> Result<(), BuildError> {
+        self.remove(record)?;
+        if let Some(count) = self.counts.get_mut(&record.kind()) {
+            *count -= 1;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, record: &Record) -> Result<(), BuildError> {
         let key = record.key()?;
         let mut keys: Vec<_> =
             value::entries(&key, &record.value()?).into_iter().flatten().map(|(key, _)| key).collect();
@@ -146,9 +210,6 @@ impl<'a> Builder<'a> {
         for key in keys {
             self.entries -= 1;
             self.batch.insert(key, None);
-        }
-        if let Some(count) = self.counts.get_mut(&record.kind()) {
-            *count -= 1;
         }
         Ok(())
     }
@@ -167,6 +228,20 @@ impl<'a> Builder<'a> {
     /// Whether there is anything under `key`.
     pub(in crate::store) fn has(&self, key: &[u8]) -> Result<bool, BuildError> {
         Ok(self.entry(key)?.is_some())
+    }
+
+    /// Whether there is anything whose key begins with `prefix`.
+    pub(in crate::store) fn has_under(&self, prefix: &[u8]) -> Result<bool, BuildError> {
+        let mut batch = self.batch.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+        if batch.next().is_some_and(|(key, entry)| key.starts_with(prefix) && entry.is_some()) {
+            return Ok(true);
+        }
+        let mut found = false;
+        scan_prefix(&*self.kv, prefix, &mut |key, _| {
+            found = self.batch.get(key).is_none_or(Option::is_some);
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(found)
     }
 
     fn put(&mut self, key: Vec<u8>, entry: Vec<u8>) {

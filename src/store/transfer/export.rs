@@ -64,7 +64,7 @@ impl Export {
             write(&Line::Header(header(kv)?), &mut lines).map_err(refused)?;
         }
         while lines.len() < STEP_BYTES {
-            let Some(kind) = Kind::ALL.get(self.done).copied() else {
+            let Some(kind) = Kind::EXPORTED.get(self.done).copied() else {
                 self.ended = true;
                 write(&Line::End(End::new(&self.counts)), &mut lines).map_err(refused)?;
                 break;

@@ -91,10 +91,10 @@ pub(in crate::store) fn parse(text: &[u8]) -> Result<Line, String> {
             _ => Ok(Line::Header(read(text)?)),
         },
         END => Ok(Line::End(read(text)?)),
-        kind => match Kind::named(kind) {
+        kind => match Kind::exported(kind) {
             Some(kind) => shape::parse(kind, text).map(Line::Record),
             None => {
-                let known: Vec<&str> = Kind::ALL.into_iter().map(Kind::as_str).collect();
+                let known: Vec<&str> = Kind::EXPORTED.into_iter().map(Kind::as_str).collect();
                 Err(format!("kind: found {kind:?}; accepted: {}", known.join(", ")))
             }
         },

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{Line, parse, write};
 use crate::store::commit::{Transaction, unreadable};
+use crate::store::context::Place;
+use crate::store::embedded::context::rows;
 use crate::store::embedded::task::put;
 use crate::store::kv::{Direction, Kv, KvError};
-use crate::store::migration::decode;
 use crate::store::migration::m0001_context_sync::{SyncEventRecord, kind};
+use crate::store::migration::{RecordError, decode};
 use crate::store::record::Record;
 use crate::store::{StoreError, key, value};
 
@@ -203,6 +205,13 @@ pub(in crate::store) fn merge(
                     merged.context_files.skipped += 1;
                 } else {
                     insert(transaction, &other)?;
+                    // The context of its session has one more.
+                    if let Record::ContextFile(file) = &other {
+                        let id = |_| unreadable(RecordError::Damaged);
+                        let chitty_id = file.chitty_id.parse().map_err(id)?;
+                        let session_id = file.session_id.parse().map_err(id)?;
+                        rows::note(transaction, &Place { chitty_id, session_id }, 1, 0)?;
+                    }
                     merged.context_files.imported += 1;
                 }
             }

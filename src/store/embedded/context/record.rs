@@ -16,7 +16,7 @@ fn json(text: Option<String>) -> Result<Option<Json>, RecordError> {
     text.map(Json::parse).transpose().map_err(|_| RecordError::Damaged)
 }
 
-pub(super) fn of_file(file: &ContextFile) -> ContextFileRecord {
+pub(in crate::store) fn of_file(file: &ContextFile) -> ContextFileRecord {
     let facts = &file.facts;
     ContextFileRecord {
         id: *file.id.as_bytes(),
@@ -37,7 +37,7 @@ pub(super) fn of_file(file: &ContextFile) -> ContextFileRecord {
     }
 }
 
-pub(super) fn to_file(record: ContextFileRecord) -> Result<ContextFile, RecordError> {
+pub(in crate::store::embedded) fn to_file(record: ContextFileRecord) -> Result<ContextFile, RecordError> {
     Ok(ContextFile {
         id: FileId::from_bytes(record.id),
         chitty_id: record.chitty_id.parse().map_err(|_| RecordError::Damaged)?,

@@ -21,7 +21,7 @@ macro_rules! shape {
     ($name:ident { $($field:ident: $type:ty,)* ; $($optional:ident: $inner:ty,)* ; $($json:ident,)* }) => {
         #[derive(Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct $name {
+        pub(super) struct $name {
             kind: Kind,
             $($field: $type,)*
             $(#[serde(skip_serializing_if = "Option::is_none")] $optional: Option<$inner>,)*
@@ -91,6 +91,9 @@ shape!(ProjectLine {
     ;
 });
 
+/// Stored files and buckets.
+mod stored;
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Answer {
@@ -112,6 +115,11 @@ pub(super) fn parse(kind: Kind, text: &str) -> Result<Record, String> {
         Kind::Once => read::<OnceLine>(text)?.record(),
         Kind::Registration => read::<RegistrationLine>(text)?.record(),
         Kind::Project => read::<ProjectLine>(text)?.record(),
+        Kind::Bucket => read::<stored::BucketLine>(text)?.record(),
+        Kind::StoredFile => read::<stored::StoredFileLine>(text)?.record(),
+        Kind::Upload | Kind::Part | Kind::TokenUsed | Kind::Pending => {
+            return Err(format!("found a {kind}, which is no part of an export"));
+        }
     };
     // As it will be read from the store: what is refused there is refused here.
     let stored = record.key().and_then(|key| Ok((key, record.value()?)));
@@ -139,6 +147,13 @@ pub(super) fn write(record: &Record, to: &mut Vec<u8>) -> Result<(), serde_json:
         }
         Record::Registration(registration) => serde_json::to_writer(to, &RegistrationLine::of(registration)?),
         Record::Project(project) => serde_json::to_writer(to, &ProjectLine::of(project)?),
+        Record::Bucket { chitty_id, session_id, record } => {
+            serde_json::to_writer(to, &stored::BucketLine::of(chitty_id, session_id, *record))
+        }
+        Record::StoredFile(file) => serde_json::to_writer(to, &stored::StoredFileLine::of(file)?),
+        Record::Upload { .. } | Record::Part { .. } | Record::TokenUsed { .. } | Record::Pending { .. } => {
+            Err(serde::ser::Error::custom("it is no part of an export"))
+        }
     }
 }
 

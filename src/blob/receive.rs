@@ -1,0 +1,229 @@
+//! A body on its way in: counted and hashed as it comes, held in memory while it is short, and written away piece by piece
+//! otherwise, where nobody looks for it.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use md5::Md5;
+use object_store::MultipartUpload;
+use object_store::path::Path;
+use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
+
+use super::contents::Contents;
+use super::{Body, Expected, FileError};
+use crate::model::stored_file::ContentHash;
+use crate::store::file::ContentsOf;
+
+/// A piece up to this long is hashed where it comes in, in bytes: that takes less than handing it on.
+const HASHED_AT_ONCE: usize = 32 * 1024;
+
+/// A body that came whole and is what it was said to be. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) hash: ContentHash,
+    pub(super) md5: [u8; 16],
+    pub(super) size: u64,
+    pub(super) body: Whole,
+}
+
+/// Where it is.
+#[derive(Debug)]
+pub(super) enum Whole {
+    /// In memory.
+    Memory(Bytes),
+    /// Written away.
+    Away(Away),
+}
+
+/// Something that is on its way in the place for contents.
+#[derive(Debug)]
+pub(super) struct Away {
+    contents: Arc<Contents>,
+    at: Option<Path>,
+}
+
+impl Away {
+    /// Puts it in its place.
+    pub(super) async fn settle(mut self, of: &ContentsOf) -> object_store::Result<()> {
+        if let Some(at) = &self.at {
+            self.contents.settle(at, of).await?;
+        }
+        self.at = None;
+        Ok(())
+    }
+
+    /// Moves it to `to`.
+    pub(super) async fn move_to(mut self, to: &Path) -> object_store::Result<()> {
+        if let Some(at) = &self.at {
+            self.contents.rename(at, to).await?;
+        }
+        self.at = None;
+        Ok(())
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        let (Some(at), Ok(runtime)) = (self.at.take(), tokio::runtime::Handle::try_current()) else { return };
+        let contents = Arc::clone(&self.contents);
+        runtime.spawn(async move {
+            if let Err(error) = contents.discard(&at).await {
+                tracing::warn!(%error, %at, "what an upload left behind stays until the next start");
+            }
+        });
+    }
+}
+
+/// Both hashes that clients go by.
+#[derive(Default)]
+struct Hashers {
+    sha256: Sha256,
+    md5: Md5,
+}
+
+impl Hashers {
+    /// Takes a piece in. A long one holds a processor for a while, which is not for the threads that serve connections.
+    async fn update(mut self, piece: Bytes) -> Result<Self, FileError> {
+        if piece.len() <= HASHED_AT_ONCE {
+            self.sha256.update(&piece);
+            self.md5.update(&piece);
+            return Ok(self);
+        }
+        let hashing = tokio::task::spawn_blocking(move || {
+            self.sha256.update(&piece);
+            self.md5.update(&piece);
+            self
+        });
+        hashing.await.map_err(|error| FileError::place(error.into()))
+    }
+}
+
+/// Reads a body to its end; beyond `limit` bytes it is not read on.
+///
+/// # Errors
+/// [`FileError`]: then nothing is left of it.
+pub(super) async fn receive(
+    contents: &Arc<Contents>,
+    mut body: Body,
+    limit: u64,
+    expected: Expected,
+) -> Result<Received, FileError> {
+    let mut size = 0_u64;
+    let mut piece = BytesMut::new();
+    let mut writing: Option<Writing> = None;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(FileError::BrokeOff)?;
+        size += chunk.len() as u64;
+        match expected.size {
+            Some(expected) if size > expected => return Err(FileError::Size { expected, found: size }),
+            _ if size > limit => return Err(FileError::TooLarge(limit)),
+            _ => {}
+        }
+        piece.extend_from_slice(&chunk);
+        if piece.len() >= contents.piece() {
+            let mut on = match writing.take() {
+                Some(writing) => writing,
+                None => Writing::begin(contents).await?,
+            };
+            on.write(piece.split().freeze()).await?;
+            writing = Some(on);
+        }
+    }
+    if let Some(expected) = expected.size.filter(|expected| *expected != size) {
+        return Err(FileError::Size { expected, found: size });
+    }
+    let rest = piece.freeze();
+    let Some(mut writing) = writing else {
+        let (hash, md5) = accepted(Hashers::default().update(rest.clone()).await?, expected)?;
+        return Ok(Received { hash, md5, size, body: Whole::Memory(rest) });
+    };
+    if !rest.is_empty() {
+        writing.write(rest).await?;
+    }
+    // What it is is known before it is made whole, so that a wrong one never is.
+    let (hash, md5) = accepted(writing.settle().await?, expected)?;
+    Ok(Received { hash, md5, size, body: Whole::Away(writing.complete().await?) })
+}
+
+/// The hashes, if they are what was said.
+fn accepted(hashers: Hashers, expected: Expected) -> Result<(ContentHash, [u8; 16]), FileError> {
+    let hash = ContentHash(hashers.sha256.finalize().into());
+    let md5: [u8; 16] = hashers.md5.finalize().into();
+    if let Some(expected) = expected.hash.filter(|expected| *expected != hash) {
+        return Err(FileError::Hash { expected, found: hash });
+    }
+    if expected.md5.is_some_and(|expected| expected != md5) {
+        return Err(FileError::Md5);
+    }
+    if let Some(check) = expected.check {
+        check().map_err(FileError::Check)?;
+    }
+    Ok((hash, md5))
+}
+
+/// Writes and hashes each piece while the next one is being read.
+struct Writing {
+    /// `None` once it is whole.
+    upload: Option<Box<dyn MultipartUpload>>,
+    away: Option<Away>,
+    hashers: Hashers,
+    busy: Option<(JoinHandle<object_store::Result<()>>, JoinHandle<Result<Hashers, FileError>>)>,
+}
+
+impl Writing {
+    async fn begin(contents: &Arc<Contents>) -> Result<Self, FileError> {
+        let at = contents.upload();
+        let upload = contents.begin(&at).await.map_err(FileError::place)?;
+        let away = Away { contents: Arc::clone(contents), at: Some(at) };
+        Ok(Self { upload: Some(upload), away: Some(away), hashers: Hashers::default(), busy: None })
+    }
+
+    /// Begins with a piece, once the one before it is done with.
+    async fn write(&mut self, piece: Bytes) -> Result<(), FileError> {
+        let hashers = self.settle().await?;
+        if let Some(upload) = &mut self.upload {
+            let sending = tokio::spawn(upload.put_part(piece.clone().into()));
+            self.busy = Some((sending, tokio::spawn(hashers.update(piece))));
+        }
+        Ok(())
+    }
+
+    /// Waits for the piece that was begun last. The hashes so far.
+    async fn settle(&mut self) -> Result<Hashers, FileError> {
+        let Some((sending, hashing)) = self.busy.take() else { return Ok(std::mem::take(&mut self.hashers)) };
+        sending.await.unwrap_or_else(|error| Err(error.into())).map_err(FileError::place)?;
+        hashing.await.map_err(|error| FileError::place(error.into()))?
+    }
+
+    /// Makes it whole.
+    async fn complete(mut self) -> Result<Away, FileError> {
+        let (Some(mut upload), Some(away)) = (self.upload.take(), self.away.take()) else {
+            return Err(FileError::place(object_store::Error::Generic {
+                store: "upload",
+                source: "it was ended before".into(),
+            }));
+        };
+        upload.complete().await.map_err(FileError::place)?;
+        Ok(away)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let (Some(mut upload), Ok(runtime)) = (self.upload.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let busy = self.busy.take();
+        runtime.spawn(async move {
+            if let Some((sending, _)) = busy {
+                // How it ended does not matter: all of it goes.
+                sending.await.ok();
+            }
+            if let Err(error) = upload.abort().await {
+                tracing::warn!(%error, "what an upload left behind stays until the next start");
+            }
+        });
+    }
+}
