@@ -223,6 +223,38 @@ fn a_kill_in_mid_upload_leaves_what_was_acknowledged_and_nothing_else(shelf: &Sh
     }
 }
 
+/// The same at the moment that matters most, each time: something of it is on its way.
+fn a_kill_in_the_middle_of_a_large_upload_leaves_nothing(shelf: &Shelf) {
+    let mut daemon = shelf.builder("").start();
+    let alice = Tenant::with(&daemon, "alice", &["--session", "desk"]);
+    let s3 = Signer::of(&daemon, &alice);
+    let body = contents(1, 24 * MIB);
+    let link = alice.presigned(&daemon, "large", body.len());
+    let begin = s3.ask(&daemon, &s3.object("POST", "parts").query("uploads", "")).text();
+    let upload = element(&begin, "UploadId");
+    let part = s3.object("PUT", "parts").query("partNumber", "1").query("uploadId", &upload).body(&body);
+    for ask in [link.ask("PUT").body(&body), s3.signed(&s3.object("PUT", "by-s3").body(&body)), s3.signed(&part)] {
+        let bytes = ask.to_bytes();
+        let mut client = daemon.connect();
+        client.send(&bytes[..bytes.len() - MIB]);
+        eventually("it is in the middle", || {
+            if shelf.on_their_way(daemon.folder()).is_empty() { Err("nothing is on its way") } else { Ok(()) }
+        });
+        daemon = daemon.killed().start();
+        shelf.holds_only(daemon.folder(), 0);
+        assert_eq!((alice.r2_keys(&daemon).len(), alice.all_rows(&daemon).len()), (0, 0));
+    }
+    assert_eq!(link.put(&daemon, &body).status(), 200, "the token is good");
+    assert_eq!(s3.ask(&daemon, &part).status(), 200, "the upload in parts goes on");
+    daemon = daemon.killed().start();
+    let complete = s3.object("POST", "parts").query("uploadId", &upload).body(completion(&[(1, md5(&body))]));
+    assert_eq!(s3.ask(&daemon, &complete).status(), 200);
+    assert_eq!(alice.r2_keys(&daemon).len(), 2);
+    shelf.holds_only(daemon.folder(), 1);
+    ends_whole(daemon);
+}
+
 crate::support::files::on_each_shelf! {
     a_kill_in_mid_upload_leaves_what_was_acknowledged_and_nothing_else,
+    a_kill_in_the_middle_of_a_large_upload_leaves_nothing,
 }

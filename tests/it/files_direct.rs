@@ -147,8 +147,8 @@ fn a_commit_is_of_what_is_there() {
         json!({}),
         json!({"sha256": kept.sha256}),
         json!({"sha256": kept.sha256.to_uppercase(), "size": body.len()}),
-        json!({"task_id": task}),
         json!({"sha256": null, "size": null, "task_id": null}),
+        json!({"task_id": task}),
     ] {
         let answer = commit(&daemon, &alice, &with(&more));
         rows.eq(format!("{more}"), &(200, json!(true)), &(answer.status(), answer.json()["ok"].clone()));

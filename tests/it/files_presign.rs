@@ -88,7 +88,6 @@ fn a_name_is_made_safe() {
         ("../../etc/passwd", ".._.._etc_passwd"),
         ("..", ".."),
         ("%2e%2e%2f", "_2e_2e_2f"),
-        ("a\nb", "a_b"),
         ("ü", "_"),
         ("<script>\"'&?#", "_script______"),
     ] {
@@ -97,10 +96,12 @@ fn a_name_is_made_safe() {
         let put = link.put(&daemon, name.as_bytes().iter().chain(b"...").copied().take(3).collect::<Vec<u8>>());
         rows.eq(name, &(200, json!(link.r2_key)), &(put.status(), put.json()["r2_key"].clone()));
     }
-    // It may be refused, but a NUL goes nowhere.
-    let nul = daemon.ask(&alice.presign(&json!({"name": "a\u{0}b", "size": 3, "session_id": alice.session_id})));
-    let safe = nul.status() == 400 || nul.json()["r2_key"].as_str().is_some_and(|key| key.ends_with("-a_b"));
-    rows.holds("NUL", safe, nul.text());
+    // They may be refused, but control characters go nowhere.
+    for name in ["a\u{0}b", "a\nb", "a\u{7f}b", "a\u{9b}b"] {
+        let answer = daemon.ask(&alice.presign(&json!({"name": name, "size": 3, "session_id": alice.session_id})));
+        let safe = answer.status() == 400 || answer.json()["r2_key"].as_str().is_some_and(|key| key.ends_with("-a_b"));
+        rows.holds(format!("{name:?}"), safe, answer.text());
+    }
     let longest = "n".repeat(255);
     rows.eq("255 bytes", &200, &alice.presigned(&daemon, &longest, 3).put(&daemon, "abc").status());
     rows.finish();
@@ -131,10 +132,13 @@ fn what_cannot_be_meant_is_refused() {
             rows.eq(format!("no {member}"), &"400 invalid_request".to_owned(), &absent.fate());
         }
     }
-    for size in [json!(5_u64 * 1024 * MIB as u64 + 1), json!(u64::MAX)] {
-        let mut body = good.clone();
-        body["size"] = size.clone();
-        rows.eq(format!("size {size}"), &413, &daemon.ask(&alice.presign(&body)).status());
+    let mut large = good.clone();
+    large["size"] = json!(5_u64 * 1024 * MIB as u64 + 1);
+    rows.eq("more than 5 GiB", &413, &daemon.ask(&alice.presign(&large)).status());
+    for size in [json!(1_u64 << 53), json!(i64::MAX), json!(u64::MAX), json!(1e300)] {
+        large["size"] = size.clone();
+        let status = daemon.ask(&alice.presign(&large)).status();
+        rows.holds(format!("size {size}"), [400, 413].contains(&status), status);
     }
     for body in [&b""[..], b"{", b"[1,]", b"{}{}", b"{\"name\":\"\xff\"}", b"nonsense"] {
         let answer = daemon.ask(&alice.files("POST", "/presign").body(body));
@@ -261,7 +265,6 @@ fn a_token_opens_one_place_once() {
         "5f0c0a52-6a39-4c1b-9a49-3d1f5b0a7e11".to_owned(),
         "%00".to_owned(),
         "%ff%fe".to_owned(),
-        "..%2f..%2fsecret".to_owned(),
         "x".repeat(4000),
     ] {
         tampered.insert(wrong);
@@ -483,7 +486,7 @@ fn a_client_that_vanishes_in_mid_upload_leaves_nothing(shelf: &Shelf) {
         assert_eq!((alice.r2_keys(&daemon).len(), alice.all_rows(&daemon).len()), (0, 0));
     }
     let place = ends_whole(daemon);
-    assert_eq!(shelf.on_their_way(place.path()).len(), 0);
+    shelf.holds_only(place.path(), 0);
     let daemon = place.start();
     assert_eq!(link.put(&daemon, &body).status(), 200, "the token is good, also after a restart");
     assert!(daemon.ask(&alice.contents(&sha256(&body))).body == body);

@@ -122,7 +122,6 @@ fn what_is_no_uri_or_not_the_callers_leads_nowhere() {
         "data:text/plain,x",
         "gopher://example.com/",
         "https://",
-        "https:///path",
         "https://exa mple.com/",
         "https://example.com/\r\nX-Evil: 1",
     ] {
@@ -132,6 +131,7 @@ fn what_is_no_uri_or_not_the_callers_leads_nowhere() {
         ("dots", format!("r2://files/desk/../desk/{}", &kept.r2_key["files/desk/".len()..])),
         ("a long name", format!("r2://files/desk/{}", "k".repeat(2048))),
         ("a long URI", format!("https://example.com/{}", "k".repeat(4000))),
+        ("a link without a host", "https:///path".to_owned()),
         ("encoded dots", "r2://files/desk/%2e%2e/x".to_owned()),
     ] {
         both(what, &alice, &uri, &[400, 404]);
@@ -164,7 +164,7 @@ fn a_link_is_followed_by_the_client_and_only_where_its_session_knows_it() {
     let alice = Tenant::with(&daemon, "alice", &["--session", "desk"]);
     let garden = Tenant::with(&daemon, "alice", &["--session", "garden"]);
     let mut rows = Rows::new();
-    for uri in ["https://127.0.0.1:1/inside", "https://user@example.com:8443/ä?q=a b"] {
+    for uri in ["https://127.0.0.1:1/inside", "https://example.com:8443/%C3%A4?q=a%20b"] {
         with_link(&daemon, &alice, uri);
         let answer = resource(&daemon, &alice, uri);
         // It never leaves this address: who follows it is the client.
@@ -174,6 +174,11 @@ fn a_link_is_followed_by_the_client_and_only_where_its_session_knows_it() {
         rows.eq(format!("{uri}: no key goes with it"), &false, &location.contains(&alice.key));
     }
     let uri = "https://127.0.0.1:1/inside";
+    with_link(&daemon, &alice, uri);
+    // Credentials in an address may be refused; they are never passed on to a third party.
+    with_link(&daemon, &alice, "https://user:secret@example.com/");
+    let status = resource(&daemon, &alice, "https://user:secret@example.com/").status();
+    rows.holds("credentials", [302, 400].contains(&status), status);
     with_link(&daemon, &alice, uri);
     rows.eq("the key's own session does not know it", &404, &resource(&daemon, &garden, uri).status());
     let other = garden.ask("GET", &format!("/resource?uri={}&session_id=desk", encoded(uri)));

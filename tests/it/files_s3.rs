@@ -404,6 +404,8 @@ fn ranges_and_conditions_are_as_over_http() {
         // A date in the future is none (RFC 9110 §13.1.3).
         let fits = answer.status() == status || value == future && answer.status() == 200;
         rows.holds(format!("GET {name}: {value}"), fits, (status, fate(&answer)));
+        let whole = answer.status() != 200 || answer.body == body;
+        rows.holds(format!("GET {name}: {value}: body"), whole, answer.body.len());
     }
     let put = |name: &str, value: &str, key: &str| {
         fate(&s3.ask(&daemon, &s3.object("PUT", key).header(name, value).body("new")))
@@ -587,6 +589,8 @@ fn what_comes_in_parts_is_whole_or_not_there(shelf: &Shelf) {
     rows.eq("one synchronisation", &1, &alice.synced_by_s3(&daemon).len());
     let again = s3.ask(&daemon, &complete(&s3, "large", &upload, &tags));
     rows.holds("complete, once more", [200, 404].contains(&again.status()), fate(&again));
+    rows.finish();
+    let mut rows = Rows::new();
     shelf.holds_only(daemon.folder(), 1);
 
     // One that is given up leaves nothing.
@@ -837,22 +841,16 @@ fn what_it_does_not_have_it_says_and_it_is_on_its_own_host_only() {
     let (daemon, alice, s3) = desk();
     s3.put(&daemon, "x", "x");
     let mut rows = Rows::new();
-    for (method, query) in [
-        ("GET", "acl"),
-        ("PUT", "acl"),
-        ("GET", "versioning"),
-        ("PUT", "versioning"),
-        ("GET", "policy"),
-        ("PUT", "policy"),
-        ("GET", "lifecycle"),
-        ("GET", "tagging"),
-        ("GET", "website"),
-        ("GET", "object-lock"),
-    ] {
-        for unsigned in [s3.bucket(method), s3.object(method, "x")] {
-            let answer = s3.ask(&daemon, &unsigned.query(query, ""));
+    let of_buckets =
+        ["acl", "versioning", "policy", "lifecycle", "tagging", "website", "object-lock", "cors", "encryption"];
+    let of_objects = ["acl", "tagging", "retention", "legal-hold"];
+    let buckets = of_buckets.map(|query| (s3.bucket("GET"), s3.bucket("PUT"), query));
+    let objects = of_objects.map(|query| (s3.object("GET", "x"), s3.object("PUT", "x"), query));
+    for (get, put, query) in buckets.into_iter().chain(objects) {
+        for unsigned in [get, put] {
+            let answer = s3.ask(&daemon, &unsigned.clone().query(query, ""));
             let fits = answer.status() < 500 || answer.status() == 501;
-            rows.holds(format!("{method} ?{query}"), fits, fate(&answer));
+            rows.holds(format!("{unsigned:?} ?{query}"), fits, fate(&answer));
         }
     }
     rows.eq("what is there", &"x".to_owned(), &s3.ask(&daemon, &s3.object("GET", "x")).text());
