@@ -19,6 +19,8 @@ need nginx nginx
 need curl curl
 need strace strace
 need mount mount
+need rclone rclone
+need jq jq
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if ((${#missing[@]})); then
@@ -44,7 +46,7 @@ if [[ ! -x $tools/bin/schemathesis ]]; then
 fi
 export CHITTY_SCHEMATHESIS="$PWD/$tools/bin/schemathesis"
 
-export CHITTY_TEST_PEERS=1 # nginx, curl and strace are there: the tests with them run, and fail without them
+export CHITTY_TEST_PEERS=1 # nginx, curl, strace, rclone and jq are there: the tests with them run, and fail without them
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet

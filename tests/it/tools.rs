@@ -6,7 +6,10 @@ use std::net::TcpListener;
 use serde_json::json;
 
 use crate::support::client::chunk;
-use crate::support::peer::raw;
+use crate::support::files::{KIB, MIB, contents, md5};
+use crate::support::peer::{S3Server, peers_are_there, raw};
+use crate::support::rclone::{Rclone, tree};
+use crate::support::sigv4::{Signer, Unsigned, element, elements, fate, minutes_from_now};
 use crate::support::{Answer, Ask, Client, Ending, Registry, Rows, Upstream, eventually_eq};
 
 fn get(upstream: &Upstream, target: &str) -> Result<Answer, Ending> {
@@ -107,4 +110,83 @@ fn the_client_reads_interim_answers_apart() {
     other.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n").unwrap();
     let answer = client.answer("GET");
     assert_eq!((answer.informational.len(), answer.status(), answer.ending), (1, 204, Ending::Whole));
+}
+
+fn signer(server: &S3Server) -> Signer {
+    Signer {
+        access_key: S3Server::ACCESS_KEY.to_owned(),
+        secret_key: S3Server::SECRET_KEY.to_owned(),
+        bucket: server.bucket.clone(),
+        endpoint: String::new(),
+        buckets: serde_json::Value::Null,
+        region: "us-east-1".to_owned(),
+    }
+}
+
+#[test]
+fn an_s3_server_understands_what_the_signer_signs_and_nothing_else() {
+    let mut server = S3Server::start("bucket");
+    let s3 = signer(&server);
+    let mut rows = Rows::new();
+    let body = contents(1, 200 * KIB);
+    let ask = |ask: &Ask| Client::connect(server.port).ask(ask);
+    let put = s3.object("PUT", "a b/ü+%&").body(&body).header("x-amz-meta-mtime", "5");
+    rows.eq("PUT", &"200".to_owned(), &fate(&ask(&s3.signed(&put))));
+    let get = ask(&s3.signed(&s3.object("GET", "a b/ü+%&")));
+    rows.holds("GET", get.body == body, fate(&get));
+    rows.eq("metadata", &Some("5"), &get.header("x-amz-meta-mtime"));
+    let pieces = s3.signed_in_pieces(s3.object("PUT", "pieces").body(&body), 64 * KIB, |_| {});
+    rows.eq("in pieces", &"200".to_owned(), &fate(&ask(&pieces)));
+    rows.holds("GET", ask(&s3.signed(&s3.object("GET", "pieces"))).body == body, ());
+    let list = s3.bucket("GET").query("list-type", "2").query("prefix", "a b/");
+    rows.eq("list", &vec!["a b/ü+%&".to_owned()], &elements(&ask(&s3.signed(&list)).text(), "Key"));
+    let link = s3.presigned(&s3.object("GET", "pieces"), 60);
+    rows.holds("by a link", ask(&link).body == body, ());
+    let buckets = ask(&s3.signed(&Unsigned::new("GET", "/"))).text();
+    rows.eq("buckets", &vec!["bucket".to_owned()], &elements(&buckets, "Name"));
+    let begin = ask(&s3.signed(&s3.object("POST", "parts").query("uploads", ""))).text();
+    rows.holds("an upload in parts", !element(&begin, "UploadId").is_empty(), &begin);
+
+    let wrong = Signer { secret_key: "wrong".to_owned(), ..s3.clone() };
+    let spoilt = s3.signed_in_pieces(s3.object("PUT", "x").body(&body), 64 * KIB, |sent| sent[1000] ^= 1);
+    for (what, asked, seen) in [
+        ("another secret", wrong.signed(&s3.object("GET", "pieces")), "403 SignatureDoesNotMatch"),
+        ("an old date", s3.signed(&s3.object("GET", "pieces").at(&minutes_from_now(-20))), "403 RequestTimeTooSkewed"),
+        ("an old link", s3.presigned(&s3.object("GET", "pieces").at(&minutes_from_now(-5)), 60), "403"),
+        // This one has no better word for it.
+        ("a spoilt piece", spoilt, "500"),
+        ("nothing there", s3.signed(&s3.object("GET", "nothing")), "404 NoSuchKey"),
+    ] {
+        let answer = ask(&asked);
+        rows.holds(what, fate(&answer).starts_with(seen), (fate(&answer), answer.text()));
+    }
+    rows.finish();
+    let port = server.port;
+    server.stop();
+    assert!(Client::try_connect(port).is_err());
+    server.start_again();
+    assert_eq!(server.port, port);
+    assert!(Client::connect(port).ask(&s3.signed(&s3.object("GET", "pieces"))).body == body);
+    assert_eq!(get.header("etag"), Some(format!("\"{}\"", md5(&body)).as_str()));
+}
+
+#[test]
+fn rclone_reaches_an_s3_server_as_if_it_had_a_name() {
+    if !peers_are_there() {
+        return;
+    }
+    let server = S3Server::start("bucket");
+    let rclone = Rclone::with(server.port, signer(&server));
+    for number in 0..5 {
+        rclone.write(&format!("here/{number}/f.bin"), contents(number, 1000));
+    }
+    rclone.write("here/large.bin", contents(9, 11 * MIB));
+    let parts = ["--s3-upload-cutoff", "8M", "--s3-chunk-size", "5M"];
+    rclone.done(&[&["sync", "here", &rclone.remote("")], &parts[..]].concat());
+    rclone.done(&["sync", &rclone.remote(""), "back"]);
+    assert!(tree(&rclone.local("back")) == tree(&rclone.local("here")));
+    assert_eq!(tree(&server.root()).len(), 6);
+    assert!(server.unfinished().is_empty());
+    let wrong = Rclone::with(server.port, Signer { secret_key: "wrong".to_owned(), ..signer(&server) });
+    assert!(!wrong.run(&["lsd", "chitty:"]).status.success());
 }

@@ -48,6 +48,7 @@ pub(crate) struct Builder {
     services: Vec<String>,
     files: Vec<(String, String)>,
     under: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -77,6 +78,12 @@ impl Builder {
     /// Has another program start it: one that ends up as the daemon, so that its process id is the daemon's.
     pub(crate) fn under(mut self, command: &[String]) -> Self {
         self.under = command.to_vec();
+        self
+    }
+
+    /// Has it, and every command that is run with its configuration, see this in the environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -155,6 +162,11 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Runs the program with these arguments and the configuration of the daemon that was here.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+        command(&self.builder, &self.folder, arguments)
     }
 
     /// Starts a daemon, on other ports than the last one, and waits until it is ready.
@@ -256,6 +268,7 @@ impl Daemon {
         let words: Vec<String> = under.chain(serve).collect();
         let child = Command::new(&words[0])
             .args(&words[1..])
+            .envs(builder.environment.iter().cloned())
             .current_dir(path)
             .stdin(Stdio::null())
             .stdout(log())
@@ -437,7 +450,7 @@ impl Daemon {
 
     /// Runs the program with these arguments and this daemon's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
-        Command::new(BINARY).args(arguments).arg("--config").arg(self.config()).output().unwrap()
+        command(&self.builder, self.folder.as_ref().unwrap(), arguments)
     }
 
     fn stop(&mut self) {
@@ -469,6 +482,12 @@ impl Drop for Daemon {
             eprintln!("{}", fs::read_to_string(self.folder().join("access.log")).unwrap_or_default());
         }
     }
+}
+
+fn command(builder: &Builder, folder: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).arg("--config").arg(folder.path().join("chittyconnect.yaml"));
+    command.envs(builder.environment.iter().cloned()).output().unwrap()
 }
 
 fn placed(text: &str, folder: &Path, port: u16, admin_port: u16) -> String {

@@ -188,6 +188,69 @@ impl Registry {
     }
 }
 
+/// The example `s3-server`, with one bucket.
+#[derive(Debug)]
+pub(crate) struct S3Server {
+    process: Option<Process>,
+    folder: tempfile::TempDir,
+    pub(crate) bucket: String,
+    pub(crate) port: u16,
+}
+
+impl S3Server {
+    pub(crate) const ACCESS_KEY: &str = "test-access";
+    pub(crate) const SECRET_KEY: &str = "test-secret";
+
+    pub(crate) fn start(bucket: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(bucket)).unwrap();
+        let mut server = Self { process: None, folder, bucket: bucket.to_owned(), port: 0 };
+        server.start_again();
+        server
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn start_again(&mut self) {
+        let folder = self.folder.path().to_str().unwrap();
+        let port = self.port.to_string();
+        let process =
+            Process::example("s3-server", &[folder, Self::ACCESS_KEY, Self::SECRET_KEY, &port].map(str::to_owned));
+        self.port = process.ports[0];
+        self.process = Some(process);
+    }
+
+    /// Ends it; what it has stays.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// What a daemon needs in its environment to use it.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ACCESS_KEY_ID", Self::ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", Self::SECRET_KEY.to_owned()),
+            ("AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+        ]
+    }
+
+    /// Where the objects of the bucket are, each a file.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join(&self.bucket)
+    }
+
+    /// Parts of objects that are not whole, and whatever else it works with.
+    pub(crate) fn unfinished(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let is_part = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.starts_with(".upload_id-") || name.starts_with(".tmp.")
+        };
+        entries.filter(is_part).collect()
+    }
+}
+
 /// Whether tests with programs from outside this crate run: `tests/run.sh` installs them and says so.
 pub(crate) fn peers_are_there() -> bool {
     std::env::var_os("CHITTY_TEST_PEERS").is_some()
