@@ -89,10 +89,10 @@ fn the_document_has_every_key_of_the_contract() {
         ("/capabilities/services/health_check", json!(format!("http://{CONNECT}:{}/api/services/status", daemon.port))),
         ("/context_sync/files/set_active", json!(format!("{context}/files/set-active"))),
         ("/context_sync/files/sync_report", json!(format!("{context}/files/sync-report"))),
+        ("/context_sync/files/upload", json!(format!("http://{CONNECT}:{}/api/files/upload", daemon.port))),
+        ("/context_sync/files/presign", json!(format!("http://{CONNECT}:{}/api/files/presign", daemon.port))),
         // not built yet: null, and counts are 0
-        ("/context_sync/files/upload", Value::Null),
         ("/capabilities/mcp/tools_count", json!(0)),
-        ("/context_sync/files/presign", Value::Null),
     ] {
         // A configured URL may gain the slash that its parser adds.
         let seen = document.pointer(pointer).map(|v| v.as_str().map_or(v.clone(), |t| json!(t.trim_end_matches('/'))));

@@ -29,7 +29,7 @@ fn contents_come_back_whole_with_what_is_known_of_them() {
     for (number, name, mime, disposed) in [
         (1, "plain.txt", Some("text/plain"), "plain.txt"),
         (2, "page.html", Some("text/html"), "page.html"),
-        (3, "two words;\"q\".bin", None, "two_words__q_.bin"),
+        (3, "two words;\"q\".bin", None, "two words;_q_.bin"),
         (4, "ü.txt", None, "_.txt"),
         (5, "a\\b", None, "a_b"),
     ] {
@@ -54,6 +54,9 @@ fn contents_come_back_whole_with_what_is_known_of_them() {
                 let disposition = answer.header("content-disposition").unwrap_or_default();
                 let fits = disposition.starts_with("attachment; filename") && disposition.contains(disposed);
                 rows.holds(format!("{what}: disposition"), fits, disposition);
+                let as_called = disposition.split_once("filename*=UTF-8''").map(|(_, name)| name);
+                let as_called = as_called.map(|name| percent_encoding::percent_decode_str(name).decode_utf8_lossy());
+                rows.holds(format!("{what}: its own name"), as_called.is_none_or(|seen| seen == name), disposition);
                 let cached = answer.header("cache-control").unwrap_or_default();
                 rows.holds(format!("{what}: no shared cache"), !cached.contains("public"), cached);
             }

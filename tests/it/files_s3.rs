@@ -555,7 +555,8 @@ fn what_comes_in_parts_is_whole_or_not_there(shelf: &Shelf) {
     for (what, unsigned) in [
         ("another upload's part", part(&s3, "large", "5f0c0a526a394c1b9a493d1f5b0a7e11", "1", b"x")),
         ("no upload's", part(&s3, "large", "nonsense", "1", b"x")),
-        ("another object's", part(&s3, "other", &upload, "1", b"x")),
+        ("another object's", part(&s3, "other", &begin(&daemon, &s3, "one"), "1", b"x")),
+        ("another object's end", complete(&s3, "other", &upload, &tags)),
         ("an upload that is not there", complete(&s3, "large", "5f0c0a526a394c1b9a493d1f5b0a7e11", &tags)),
     ] {
         let answer = s3.ask(&daemon, &unsigned);
@@ -569,6 +570,10 @@ fn what_comes_in_parts_is_whole_or_not_there(shelf: &Shelf) {
     let foreign = Signer::of(&daemon, &mallory);
     let answer = foreign.ask(&daemon, &part(&foreign, "large", &upload, "1", b"x"));
     rows.eq("another tenant's", &404, &answer.status());
+
+    let others = s3.ask(&daemon, &s3.bucket("GET").query("uploads", "").query("prefix", "one")).text();
+    let abort = s3.object("DELETE", "one").query("uploadId", &element(&others, "UploadId"));
+    rows.eq("abort of one", &204, &s3.ask(&daemon, &abort).status());
 
     // An upload outlasts the daemon.
     let daemon = daemon.killed().start();
