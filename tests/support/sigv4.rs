@@ -1,6 +1,6 @@
 //! Requests to the S3 endpoint, signed as AWS has it (Signature Version 4), and what its XML says.
 
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sha2::Sha256;
