@@ -185,6 +185,9 @@ pub enum StoreError {
     /// There are as many uploads in parts as there may be.
     #[error("{0} uploads in parts have begun and not ended, as many as there may be")]
     TooManyUploads(usize),
+    /// There are as many buckets as there may be.
+    #[error("there are {0} buckets, as many as there may be")]
+    TooManyBuckets(usize),
     /// The bucket has files.
     #[error("the bucket is not empty")]
     BucketNotEmpty,

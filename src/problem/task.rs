@@ -81,6 +81,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::NoSuchFile | StoreError::NoSuchUpload | StoreError::NoSuchKey => Self::not_found(message),
             StoreError::QuotaExceeded { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "quota_exceeded", message),
+            StoreError::TooManyBuckets(_) => Self::new(StatusCode::CONFLICT, "too_many_buckets", message),
             StoreError::TooManyUploads(_) => Self::new(StatusCode::CONFLICT, "too_many_uploads", message),
             StoreError::TokenUsed => Self::new(StatusCode::UNAUTHORIZED, "invalid_or_expired_token", message),
             StoreError::ConditionFailed => Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message),

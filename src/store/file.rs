@@ -19,6 +19,8 @@ use crate::model::time::Time;
 pub const MAX_STORED_FILES: u64 = 1_000_000;
 /// Uploads in parts that one chitty id has begun and not ended, at the most.
 pub const MAX_PART_UPLOADS: usize = 1000;
+/// Buckets of one chitty id that were made without files, at the most: those with files are as many as there are.
+pub const MAX_BUCKETS: usize = 10_000;
 /// Parts of one upload at the most, as S3 has it.
 pub const MAX_PARTS: u16 = 10_000;
 
@@ -237,6 +239,9 @@ pub trait FileStore: Send + Sync {
     async fn buckets(&self, chitty_id: ChittyId) -> Result<Vec<Bucket>, StoreError>;
 
     /// Has a session be among [`FileStore::buckets`], with or without files. Whether it was not.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyBuckets`].
     async fn make_bucket(&self, place: Place) -> Result<bool, StoreError>;
 
     /// Has it no longer be among them. Whether it was.

@@ -53,6 +53,7 @@ impl From<StoreError> for S3Error {
             StoreError::TooManyStoredFiles(_) | StoreError::TooManyFiles(_) => {
                 coded("TooManyObjects", StatusCode::FORBIDDEN, error.to_string())
             }
+            StoreError::TooManyBuckets(_) => s3_error!(TooManyBuckets, "{error}"),
             StoreError::TooManyUploads(_) => coded("TooManyUploads", StatusCode::FORBIDDEN, error.to_string()),
             StoreError::SessionFull(_) => coded("BucketFull", StatusCode::FORBIDDEN, error.to_string()),
             StoreError::Unavailable(_) => {

@@ -114,7 +114,7 @@ impl FileStore for Embedded {
     }
 
     async fn make_bucket(&self, place: Place) -> Result<bool, StoreError> {
-        self.change("make_bucket", move |transaction| bucket::make(transaction, &place)).await
+        self.change("make_bucket", move |transaction| bucket::make_one_more(transaction, &place)).await
     }
 
     async fn remove_bucket(&self, place: Place) -> Result<bool, StoreError> {

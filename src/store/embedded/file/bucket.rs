@@ -6,7 +6,7 @@ use crate::model::time::Time;
 use crate::store::commit::{Transaction, unreadable};
 use crate::store::context::Place;
 use crate::store::embedded::unreachable_engine;
-use crate::store::file::Bucket;
+use crate::store::file::{Bucket, MAX_BUCKETS};
 use crate::store::kv::Kv;
 use crate::store::migration::m0003_files::BucketRecord;
 use crate::store::migration::{RecordError, decode};
@@ -41,6 +41,15 @@ pub(super) fn make(transaction: &mut Transaction<'_>, place: &Place) -> Result<b
     let created_at = transaction.now().as_millis();
     transaction.insert(&at, &BucketRecord { created_at })?;
     Ok(true)
+}
+
+/// The same, while there are not too many of them.
+pub(super) fn make_one_more(transaction: &mut Transaction<'_>, place: &Place) -> Result<bool, StoreError> {
+    let made = make(transaction, place)?;
+    if made && transaction.keys_under(&key::buckets(&place.chitty_id), MAX_BUCKETS + 1)?.len() > MAX_BUCKETS {
+        return Err(StoreError::TooManyBuckets(MAX_BUCKETS));
+    }
+    Ok(made)
 }
 
 /// Has a session without files be no bucket, and ends its uploads. Whether it was one.
