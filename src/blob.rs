@@ -32,7 +32,7 @@ use crate::telemetry::metrics::Metrics;
 use contents::Contents;
 pub use contents::{Location, LocationError};
 use pin::Pins;
-use receive::{Received, Whole, receive};
+use receive::{Received, receive};
 
 /// Who reports what S3 clients change.
 const S3: &str = "s3";
@@ -291,23 +291,19 @@ impl Files {
         let keeping = tokio::spawn(async move {
             let pin = pins.pin(of.clone()).await;
             let referenced = store.expect_contents(of.clone()).await?;
-            let kept = async {
-                // What is not where it should be is mended by whoever brings it again.
-                if !referenced || !place.has(&of, contents.size).await.map_err(FileError::place)? {
-                    match received.body {
-                        Whole::Memory(body) => place.put(&of, body).await.map_err(FileError::place)?,
-                        Whole::Away(away) => away.settle(&of).await.map_err(FileError::place)?,
-                    }
-                } else if let Whole::Away(away) = received.body {
-                    away.discard().await.map_err(FileError::place)?;
-                }
-                Ok(store.keep_file(new).await?)
-            };
-            let kept = kept.await;
-            drop(pin);
+            // What is not where it should be is mended by whoever brings it again.
+            if referenced && place.has(&of, contents.size).await.map_err(FileError::place)? {
+                received.body.discard().await.map_err(FileError::place)?;
+            } else if let Err(error) = received.body.settle(&place, &of).await {
+                drop(pin);
+                unreferenced.notify_one();
+                return Err(FileError::place(error));
+            }
+            let kept = store.keep_file(new).await;
+            pin.end(&kept);
             // What was replaced may be nobody's now, and so is what was not kept.
             unreferenced.notify_one();
-            kept
+            Ok(kept?)
         });
         let kept = keeping.await.unwrap_or_else(|error| Err(FileError::place(error.into())))?;
         if by_s3 {
@@ -352,7 +348,7 @@ impl Files {
             let pin = pins.pin(of).await;
             let there = store.file(at, key).await?.is_some_and(|file| file.contents == contents);
             let kept = if there { store.keep_file(new).await } else { Err(StoreError::NoSuchFile) };
-            drop(pin);
+            pin.end(&kept);
             unreferenced.notify_one();
             Ok(kept?)
         });

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::store::StoreError;
 use crate::store::file::ContentsOf;
 
 /// All contents that somebody is at work on.
@@ -29,6 +30,16 @@ enum Work {
 pub(super) struct Pin {
     pins: Arc<Pins>,
     contents: ContentsOf,
+}
+
+impl Pin {
+    /// Ends it, unless the store did not say what became of the change that it was for: that may be made still, and needs
+    /// the contents then. They stay pinned for as long as the process lasts, and the next one knows.
+    pub(super) fn end<T>(self, changed: &Result<T, StoreError>) {
+        if matches!(changed, Err(StoreError::Unavailable(_))) {
+            std::mem::forget(self);
+        }
+    }
 }
 
 impl Pins {
@@ -109,5 +120,15 @@ mod tests {
         drop(removal);
         drop(waiting.await);
         assert!(pins.at_work.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_change_may_still_need_is_not_removed() {
+        let pins = Arc::new(Pins::default());
+        pins.pin(contents(1)).await.end(&Ok(()));
+        pins.pin(contents(1)).await.end::<()>(&Err(StoreError::TokenUsed));
+        assert!(pins.removal(contents(1)).is_some());
+        pins.pin(contents(1)).await.end::<()>(&Err(StoreError::Unavailable("the disk does not answer".into())));
+        assert!(pins.removal(contents(1)).is_none());
     }
 }

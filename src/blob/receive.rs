@@ -37,6 +37,24 @@ pub(super) enum Whole {
     Away(Away),
 }
 
+impl Whole {
+    /// Puts it in its place.
+    pub(super) async fn settle(self, contents: &Contents, of: &ContentsOf) -> object_store::Result<()> {
+        match self {
+            Self::Memory(body) => contents.put(of, body).await,
+            Self::Away(away) => away.settle(of).await,
+        }
+    }
+
+    /// Removes it: nobody needs it.
+    pub(super) async fn discard(self) -> object_store::Result<()> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Away(away) => away.discard().await,
+        }
+    }
+}
+
 /// Something that is on its way in the place for contents.
 #[derive(Debug)]
 pub(super) struct Away {
@@ -45,8 +63,7 @@ pub(super) struct Away {
 }
 
 impl Away {
-    /// Puts it in its place.
-    pub(super) async fn settle(mut self, of: &ContentsOf) -> object_store::Result<()> {
+    async fn settle(mut self, of: &ContentsOf) -> object_store::Result<()> {
         if let Some(at) = &self.at {
             self.contents.settle(at, of).await?;
         }
@@ -54,8 +71,7 @@ impl Away {
         Ok(())
     }
 
-    /// Removes it: nobody needs it.
-    pub(super) async fn discard(mut self) -> object_store::Result<()> {
+    async fn discard(mut self) -> object_store::Result<()> {
         if let Some(at) = &self.at {
             self.contents.discard(at).await?;
         }
