@@ -257,10 +257,11 @@ impl Files {
                 return Ok(Room { bytes: max, left: None });
             }
         }
+        // A short body takes no room before it is known whether it is there already.
+        let bytes = max.min(left.max(self.contents.piece() as u64));
         match size {
-            Some(asked) if asked > left => Err(StoreError::QuotaExceeded { asked, left }.into()),
-            _ if left < max => Ok(Room { bytes: left, left: Some(left) }),
-            _ => Ok(Room { bytes: max, left: None }),
+            Some(asked) if asked > bytes => Err(StoreError::QuotaExceeded { asked, left }.into()),
+            _ => Ok(Room { bytes, left: Some(left).filter(|left| *left < max) }),
         }
     }
 

@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 
 use super::receive::Whole;
 use super::{Body, BodyError, Expected, Facts, FileError, Files, Room, Writer, s3};
-use crate::model::stored_file::StoredFile;
+use crate::model::stored_file::{FileKey, StoredFile};
 use crate::model::time::Time;
 use crate::store::StoreError;
 use crate::store::context::Place;
@@ -17,20 +17,21 @@ use crate::store::file::{Arrival, Condition, Part, UploadId};
 const LEAST: u64 = 5 << 20;
 
 impl Files {
-    /// Reads `body` to its end and keeps it as a part of an upload.
+    /// Reads `body` to its end and keeps it as a part of an upload of `key`.
     ///
     /// # Errors
     /// [`FileError`]; [`StoreError::NoSuchUpload`].
     pub async fn put_part(
         &self,
         writer: Writer,
-        upload: UploadId,
+        (upload, key): (UploadId, &FileKey),
         number: u16,
         body: Body,
         expected: Expected,
     ) -> Result<Part, FileError> {
         let place = writer.place.clone();
-        if self.store.part_upload(place.clone(), upload).await?.is_none() {
+        let begun = self.store.part_upload(place.clone(), upload).await?;
+        if begun.is_none_or(|(begun, _)| begun.key != *key) {
             return Err(StoreError::NoSuchUpload.into());
         }
         let room = self.room_for(&writer, None, (expected.size, expected.hash)).await?;

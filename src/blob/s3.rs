@@ -85,6 +85,9 @@ async fn answer(service: S3Service, request: Request) -> Response {
     let body = Body::http_body_unsync(chunk::bounded(&parts.headers, body));
     match service.call(Request::from_parts(parts, body)).await {
         Ok(mut response) => {
+            if let Some(Status(status)) = response.extensions().get() {
+                *response.status_mut() = *status;
+            }
             // How it is sent is for whoever sends it.
             response.headers_mut().remove(header::TRANSFER_ENCODING);
             response.map(axum::body::Body::new)
@@ -95,6 +98,16 @@ async fn answer(service: S3Service, request: Request) -> Response {
             bare(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
+}
+
+/// The status of an answer that is none of the usual ones: s3s does not look at the one that it is given.
+#[derive(Clone, Copy)]
+struct Status(StatusCode);
+
+fn with_status<T>(output: T, status: StatusCode) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(Status(status));
+    response
 }
 
 /// An error as the answer.

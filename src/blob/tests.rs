@@ -269,10 +269,11 @@ async fn parts_become_one_file_and_are_gone_then() {
     };
     here.files.store().begin_parts(upload).await.unwrap();
     let (first, second) = ([long(4), long(5)].concat(), b"the end".to_vec());
+    let key: FileKey = "big".parse().unwrap();
     let mut parts = Vec::new();
     // The second comes first, and the first twice.
     for (number, body) in [(2, &second), (1, &second), (1, &first)] {
-        let part = here.files.put_part(writer(), id, number, pieces(body), Expected::default()).await.unwrap();
+        let part = here.files.put_part(writer(), (id, &key), number, pieces(body), Expected::default()).await.unwrap();
         parts.retain(|(known, _)| *known != number);
         parts.push((number, part.md5));
     }

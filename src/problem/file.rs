@@ -36,7 +36,8 @@ impl Problem {
     #[must_use]
     pub fn range_not_satisfiable(size: u64) -> Self {
         let message = format!("Range: accepted: one range of the file's {size} bytes");
-        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
+        let content_range = Some(format!("bytes */{size}"));
+        Self { content_range, ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message) }
     }
 
     /// 412: the file is not as the request wants it.
@@ -48,7 +49,7 @@ impl Problem {
     /// 400: a file is not as large as was said.
     #[must_use]
     pub fn size_mismatch(expected: u64, found: u64) -> Self {
-        let message = format!("the file has {found} bytes; {expected} were said");
+        let message = format!("the contents have {found} bytes; {expected} were said");
         Self::new(StatusCode::BAD_REQUEST, "size_mismatch", message)
     }
 

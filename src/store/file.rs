@@ -183,6 +183,9 @@ pub trait FileStore: Send + Sync {
     /// [`StoreError::ConditionFailed`], [`StoreError::NoSuchUpload`].
     async fn keep_file(&self, file: NewFile) -> Result<StoredFile, StoreError>;
 
+    /// Whether a token was used.
+    async fn is_token_used(&self, chitty_id: ChittyId, token: [u8; 16]) -> Result<bool, StoreError>;
+
     /// Removes files, with their rows in the context. Those that were there. `by_s3`: whether it is a synchronisation.
     async fn delete_files(&self, place: Place, keys: Vec<FileKey>, by_s3: bool) -> Result<Vec<StoredFile>, StoreError>;
 

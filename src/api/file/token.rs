@@ -32,6 +32,10 @@ impl FromRequestParts<ApiState> for UploadLink {
         let token = path(parts, state).await?;
         let token = state.tokens.upload(&token, Time::now()).ok_or_else(Problem::invalid_token)?;
         let holder = let_in(state, &token.issuer).await?;
+        // It is seen again when the file is kept; this spares its sender the sending.
+        if state.store.is_token_used(token.issuer.chitty_id.clone(), token.id).await? {
+            return Err(Problem::invalid_token());
+        }
         Ok(Self(token, holder.and_then(|holder| holder.quota)))
     }
 }

@@ -20,7 +20,7 @@ use crate::model::stored_file::{FileKey, parse_r2_key, r2_key};
 use crate::problem::Problem;
 use crate::store::StoreError;
 use crate::store::context::Place;
-use crate::store::file::{Arrival, Condition};
+use crate::store::file::{Arrival, Condition, ContentsOf};
 
 /// Makes a token with which one file may be brought in, once, without a key.
 #[utoipa::path(post, path = "/api/files/presign", operation_id = "presign_upload", tag = "files",
@@ -42,7 +42,14 @@ pub(in crate::api) async fn presign(State(state): State<ApiState>, Caller(caller
         return Err(FileError::TooLarge(limits.max_bytes).into());
     }
     let left = state.files.left(caller.chitty_id.clone(), caller.quota).await?;
-    if asked.size > left {
+    let known = match asked.hash {
+        // What is there already takes no room.
+        Some(hash) if asked.size > left => {
+            state.store.is_referenced(ContentsOf { chitty_id: caller.chitty_id.clone(), hash }).await?
+        }
+        _ => false,
+    };
+    if asked.size > left && !known {
         return Err(StoreError::QuotaExceeded { asked: asked.size, left }.into());
     }
     let key = new_key(&state, asked.hash.map(|hash| hash.to_string()), &asked.name)?;
@@ -158,6 +165,10 @@ pub(in crate::api) async fn upload_direct(
     })?;
     let upload = DirectUpload::read(&body, &caller)?;
     drop(body);
+    let found = upload.contents.len() as u64;
+    if let Some(expected) = upload.size.filter(|size| *size != found) {
+        return Err(Problem::size_mismatch(expected, found));
+    }
     let key = new_key(&state, upload.hash.map(|hash| hash.to_string()), &upload.name)?;
     let expected = Expected { size: upload.size, hash: upload.hash, ..Expected::default() };
     let contents: Body = futures::stream::iter([Ok(upload.contents)]).boxed();

@@ -73,6 +73,7 @@ impl Endpoint {
     pub(super) async fn copy_part(&self, req: S3Request<UploadPartCopyInput>) -> Answer<UploadPartCopyOutput> {
         let input = req.input;
         let (upload, number) = (upload_id(&input.upload_id)?, number(input.part_number)?);
+        let key = file_key(&input.key)?;
         let asked = self.asked(&req.extensions, &input.bucket).await?;
         let source = self.source(&req.extensions, input.copy_source).await?;
         let conditions = Conditions {
@@ -88,7 +89,7 @@ impl Endpoint {
         };
         let body = self.files.open(&source, bytes.start, bytes.end).await?;
         let expected = Expected { size: Some(bytes.end - bytes.start), ..Expected::default() };
-        let part = self.files.put_part(asked.writer(), upload, number, body, expected).await?;
+        let part = self.files.put_part(asked.writer(), (upload, &key), number, body, expected).await?;
         let result = CopyPartResult {
             e_tag: Some(ETag::Strong(hex::encode(part.md5))),
             last_modified: Some(timestamp(part.modified_at)),

@@ -61,9 +61,10 @@ impl Endpoint {
     pub(super) async fn write_part(&self, req: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
         let input = req.input;
         let (id, number) = (upload_id(&input.upload_id)?, number(input.part_number)?);
+        let key = file_key(&input.key)?;
         let announced = Announced::of(&req.headers, req.trailing_headers, input.body)?;
         let asked = self.asked(&req.extensions, &input.bucket).await?;
-        let part = self.files.put_part(asked.writer(), id, number, announced.body, announced.expected).await?;
+        let part = self.files.put_part(asked.writer(), (id, &key), number, announced.body, announced.expected).await?;
         let Checksum { checksum_crc32, checksum_crc32c, checksum_crc64nvme, checksum_sha1, checksum_sha256, .. } =
             announced.verified.take();
         Ok(S3Response::new(UploadPartOutput {

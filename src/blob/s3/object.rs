@@ -18,7 +18,7 @@ use super::super::{Body, Facts};
 use super::checksum::Announced;
 use super::condition::{Conditions, Verdict, content_range, of_writer, range_holds, span};
 use super::meta::{Described, shown, without_body};
-use super::{Answer, Endpoint, file_key, signed, the_only_version};
+use super::{Answer, Endpoint, file_key, signed, the_only_version, with_status};
 use crate::model::stored_file::{FileKey, StoredFile};
 use crate::store::file::Arrival;
 
@@ -82,7 +82,7 @@ impl Endpoint {
         };
         let Told { verdict, mut output, start, end } = wanted.of(&file)?;
         if verdict == Verdict::NotModified {
-            return Ok(S3Response::with_status(output, StatusCode::NOT_MODIFIED));
+            return Ok(with_status(output, StatusCode::NOT_MODIFIED));
         }
         output.body = Some(blob(self.files.open(&file, start, end).await?));
         Ok(S3Response::new(output))
@@ -116,7 +116,7 @@ impl Endpoint {
             (Verdict::Go, true) => StatusCode::PARTIAL_CONTENT,
             (Verdict::Go, false) => StatusCode::OK,
         };
-        Ok(S3Response::with_status(output, status))
+        Ok(with_status(output, status))
     }
 
     pub(super) async fn tags(&self, req: S3Request<GetObjectTaggingInput>) -> Answer<GetObjectTaggingOutput> {

@@ -39,6 +39,14 @@ impl FileStore for Embedded {
         self.change("keep_file", move |transaction| keep::keep(transaction, file)).await
     }
 
+    async fn is_token_used(&self, chitty_id: ChittyId, token: [u8; 16]) -> Result<bool, StoreError> {
+        self.read("is_token_used", move |kv| {
+            let noted = kv.get(&key::token_used(&chitty_id, &token)).map_err(|error| unreachable_engine(&error))?;
+            Ok(noted.is_some())
+        })
+        .await
+    }
+
     async fn delete_files(&self, place: Place, keys: Vec<FileKey>, by_s3: bool) -> Result<Vec<StoredFile>, StoreError> {
         self.change("delete_files", move |transaction| delete::delete(transaction, &place, &keys, by_s3)).await
     }
