@@ -241,12 +241,14 @@ fn a_kill_in_the_middle_of_a_large_upload_leaves_nothing(shelf: &Shelf) {
             if shelf.on_their_way(daemon.folder()).is_empty() { Err("nothing is on its way") } else { Ok(()) }
         });
         daemon = daemon.killed().start();
+        shelf.end_what_nobody_ends();
         shelf.holds_only(daemon.folder(), 0);
         assert_eq!((alice.r2_keys(&daemon).len(), alice.all_rows(&daemon).len()), (0, 0));
     }
     assert_eq!(link.put(&daemon, &body).status(), 200, "the token is good");
     assert_eq!(s3.ask(&daemon, &part).status(), 200, "the upload in parts goes on");
     daemon = daemon.killed().start();
+    shelf.end_what_nobody_ends();
     let complete = s3.object("POST", "parts").query("uploadId", &upload).body(completion(&[(1, md5(&body))]));
     assert_eq!(s3.ask(&daemon, &complete).status(), 200);
     assert_eq!(alice.r2_keys(&daemon).len(), 2);

@@ -305,6 +305,16 @@ impl Shelf {
         found
     }
 
+    /// Does what a lifecycle rule of a bucket does: ends the store's own uploads in parts that nobody ends. A gateway that
+    /// was killed has no way to know of them (docs/STORE.md, "Files").
+    pub(crate) fn end_what_nobody_ends(&self) {
+        if let Self::S3(server) = self {
+            for path in server.unfinished() {
+                fs::remove_file(path).ok();
+            }
+        }
+    }
+
     /// Contents that are in their place.
     pub(crate) fn in_place(&self, folder: &Path) -> Vec<PathBuf> {
         let root = self.root(folder);

@@ -123,6 +123,7 @@ pub(in crate::api) async fn get(
         (status = 200, body = ResolvedUri),
         (status = 400, description = "`invalid_request`: it is no such URI"),
         (status = 404, description = "`not_found`: the caller has nothing that it names"),
+        (status = 414, description = "`uri_too_long`"),
     )
 )]
 pub(in crate::api) async fn resolve(State(state): State<ApiState>, Caller(caller): Caller, request: Request) -> Answer {
@@ -148,6 +149,7 @@ pub(in crate::api) async fn resolve(State(state): State<ApiState>, Caller(caller
         (status = 304, description = "the client has them"),
         (status = 400, description = "`invalid_request`: it is no such URI"),
         (status = 404, description = "`not_found`: the caller has nothing that it names"),
+        (status = 414, description = "`uri_too_long`"),
         (status = 412, description = "`precondition_failed`"),
         (status = 416, description = "`range_not_satisfiable`"),
     )

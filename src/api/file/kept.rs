@@ -24,7 +24,11 @@ const MAX_DELETED: usize = 1000;
         ("limit" = Option<u64>, Query, minimum = 0, description = "files at the most; default 50, at the most 1000"),
         ("cursor" = Option<String>, Query, max_length = 2048, pattern = "^[A-Za-z0-9_-]*$", description = "next_cursor of the page before"),
     ),
-    responses((status = 200, body = FilePage), (status = 400, description = "`invalid_request`"))
+    responses(
+        (status = 200, body = FilePage),
+        (status = 400, description = "`invalid_request`"),
+        (status = 414, description = "`uri_too_long`"),
+    )
 )]
 pub(in crate::api) async fn list(State(state): State<ApiState>, Caller(caller): Caller, request: Request) -> Answer {
     let query = query::list(request.uri().query().unwrap_or_default(), &caller)?;
@@ -52,6 +56,7 @@ pub(in crate::api) async fn list(State(state): State<ApiState>, Caller(caller): 
         (status = 200, body = Deleted),
         (status = 400, description = "`invalid_request`"),
         (status = 404, description = "`not_found`: no file of the session has these contents"),
+        (status = 414, description = "`uri_too_long`"),
     )
 )]
 pub(in crate::api) async fn delete(
