@@ -214,6 +214,7 @@ fn a_kill_in_mid_upload_leaves_what_was_acknowledged_and_nothing_else(shelf: &Sh
         different.sort();
         different.dedup();
         eprintln!("round {round}: {} files, {} contents", found.len(), different.len());
+        shelf.end_what_nobody_ends();
         eventually("nothing is left lying about", || {
             let (whole, parts) = (shelf.in_place(daemon.folder()), shelf.on_their_way(daemon.folder()));
             if parts.is_empty() && whole.len() == different.len() { Ok(()) } else { Err((whole.len(), parts)) }
