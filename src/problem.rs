@@ -56,8 +56,6 @@ pub struct Problem {
     pub retry_after: Option<u32>,
     /// `WWW-Authenticate`, with 401.
     pub challenge: Option<&'static str>,
-    /// `Content-Range`, with 416.
-    pub content_range: Option<String>,
     /// A second word that the contract has for some errors: `code` in the body.
     pub code: Option<&'static str>,
     /// The rate that was exceeded, with 429.
@@ -89,7 +87,6 @@ impl Problem {
             allow: None,
             retry_after: None,
             challenge: None,
-            content_range: None,
             code: None,
             exceeded: None,
             shape: Shape::Plain,
@@ -269,8 +266,7 @@ impl Problem {
         let allow = self.allow.iter().map(|allow| (header::ALLOW, allow.clone()));
         let retry = self.retry_after.iter().map(|seconds| (header::RETRY_AFTER, seconds.to_string()));
         let challenge = self.challenge.iter().map(|&challenge| (header::WWW_AUTHENTICATE, challenge.to_owned()));
-        let range = self.content_range.iter().map(|range| (header::CONTENT_RANGE, range.clone()));
-        allow.chain(retry).chain(challenge).chain(range).chain([(header::CACHE_CONTROL, "no-store".to_owned())])
+        allow.chain(retry).chain(challenge).chain([(header::CACHE_CONTROL, "no-store".to_owned())])
     }
 
     /// The whole response of a local endpoint.

@@ -57,5 +57,9 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     };
     let mut rendered = problem.of_path(uri.path()).response(facts.as_ref().map_or("", |facts| &facts.id), &headers);
     rate::carry_over(response.headers(), rendered.headers_mut());
+    if let Some(range) = response.headers().get(header::CONTENT_RANGE) {
+        // 416 says how much there is (RFC 9110 §15.5.17).
+        rendered.headers_mut().insert(header::CONTENT_RANGE, range.clone());
+    }
     rendered
 }

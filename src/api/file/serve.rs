@@ -50,7 +50,11 @@ pub(super) async fn contents(
     let range = match asked.map(|asked| range_of(asked, size)) {
         None | Some(Asked::Whole) => None,
         Some(Asked::Range(start, end)) => Some((start, end)),
-        Some(Asked::Nothing) => return Err(Problem::range_not_satisfiable(size)),
+        Some(Asked::Nothing) => {
+            let mut response = Problem::range_not_satisfiable(size).into_response();
+            set(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{size}"));
+            return Ok(response);
+        }
     };
     let (start, end) = range.unwrap_or((0, size));
     let body = if method == Method::HEAD {
