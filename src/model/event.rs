@@ -100,7 +100,7 @@ struct StoredBody<'a> {
 impl<'a> StoredBody<'a> {
     fn of(file: &'a StoredFile) -> Self {
         let Contents { hash, size } = file.contents;
-        Self { r2_key: file.r2_key(), sha256: hash.to_string(), size, name: file.key.name() }
+        Self { r2_key: file.r2_key(), sha256: hash.to_string(), size, name: file.name() }
     }
 }
 
