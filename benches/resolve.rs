@@ -7,12 +7,12 @@
 #![allow(missing_docs, reason = "criterion's macro makes functions without them")]
 
 use std::alloc::System;
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use chittyconnect::model::name::{Hostname, ServiceKey};
-use chittyconnect::model::service::{Declaration, EndpointUrl, Service, Timeouts};
+use chittyconnect::model::service::{Declaration, EndpointUrl, Service};
+use chittyconnect::registry::merge::merge;
 use chittyconnect::route::Config;
 use chittyconnect::route::hostname::RequestHost;
 use chittyconnect::route::table::Table;
@@ -41,24 +41,16 @@ fn config() -> Arc<Config> {
 }
 
 fn services(count: usize) -> Vec<Service> {
-    let service = |n: usize| Service {
-        id: ServiceKey::parse(&format!("service-{n}")).unwrap(),
-        declared: Declaration::default(),
-        subdomain: ServiceKey::parse(&format!("s{n}")).unwrap(),
-        aliases: Vec::new(),
-        hosts: Vec::new(),
-        endpoints: vec![EndpointUrl::parse(&format!("http://10.0.{}.{}:9001", n / 256 % 256, n % 256)).unwrap()],
-        trusted: true,
-        allowed_networks: Arc::from([]),
-        timeouts: Timeouts::default(),
-        body_bytes: None,
-        auth: chittyconnect::model::service::ServiceAuth::None,
-        forward_credentials: true,
-        enabled: true,
-        source: Arc::from("services"),
-        provenance: BTreeMap::new(),
+    let declared = |n: usize| Declaration {
+        id: Some(ServiceKey::parse(&format!("service-{n}")).unwrap()),
+        subdomain: Some(ServiceKey::parse(&format!("s{n}")).unwrap()),
+        endpoints: Some(vec![
+            EndpointUrl::parse(&format!("http://10.0.{}.{}:9001", n / 256 % 256, n % 256)).unwrap().into(),
+        ]),
+        ..Declaration::default()
     };
-    (0..count).map(service).collect()
+    let declared: Vec<_> = (0..count).map(declared).collect();
+    merge(&declared, &[], Vec::new()).services
 }
 
 fn table(services: Vec<Service>) -> Table {

@@ -237,7 +237,8 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
         in_flight: shared.in_flight.clone(),
     });
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config, &shared.publisher.routes));
-    let mut service = Service::new("gateway".to_owned(), GatewayApp::new(&server.configuration, gateway));
+    let app = GatewayApp::new(&server.configuration, gateway, &config.listeners);
+    let mut service = Service::new("gateway".to_owned(), app);
     for listener in &config.listeners {
         service.add_listener(listener.to_pingora());
     }
@@ -270,7 +271,8 @@ pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartErro
 fn server_conf(config: &Config, routes: &Routes) -> ServerConf {
     let distinct: HashSet<_> = {
         let table = routes.peek();
-        table.upstreams().iter().flat_map(|upstream| upstream.service().endpoints.clone()).collect()
+        let endpoints = table.upstreams().iter().flat_map(|upstream| &upstream.service().endpoints);
+        endpoints.map(|endpoint| endpoint.url.clone()).collect()
     };
     let idle =
         config.upstream.idle_connections.map_or(LEAST_IDLE_CONNECTIONS.max(2 * distinct.len()), NonZeroUsize::get);

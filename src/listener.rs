@@ -14,6 +14,8 @@ const READ_BUFFER: usize = 8 * 1024;
 pub struct Config {
     /// Address and port.
     pub bind: SocketAddr,
+    /// Whether HTTP/2 is understood in the clear, from clients that begin with it (RFC 9113 §3.3).
+    pub h2c: bool,
 }
 
 /// An address that cannot be listened on.

@@ -3,7 +3,10 @@
 //! It receives the routing table and the local router; it knows neither where services come from nor what the local
 //! endpoints answer.
 
+mod admission;
 pub mod app;
+mod attempt;
+mod body_rate;
 mod bridge;
 pub mod connection;
 pub mod context;
@@ -17,8 +20,10 @@ mod record;
 mod step;
 mod target;
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -35,11 +40,11 @@ use crate::model::service::ServiceAuth;
 use crate::problem::Problem;
 use crate::route::Routes;
 use crate::telemetry::access_log::AccessLogger;
-use crate::telemetry::metrics::{Metrics, RouteKind};
+use crate::telemetry::metrics::{Limit, Metrics, RouteKind};
 use connection::Connection;
 use context::RequestContext;
 use cors::CorsPolicy;
-use failure::{Waited, failed, no_candidate, reason_of};
+use failure::{Waited, failed, no_candidate};
 use header::{Arrival, ForwardPolicy, Via};
 use in_flight::InFlight;
 
@@ -69,6 +74,14 @@ pub struct Limits {
     pub file_bytes: u64,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
+    /// From the first byte of a request's header to its last; slower, and the connection is closed.
+    pub header_timeout: Duration,
+    /// Bytes a second that a body comes in at least, averaged over 10 s of waiting for it; slower: 408.
+    pub body_min_rate: u64,
+    /// Connections at once to one listener; one more is closed.
+    pub connections: usize,
+    /// The same of one client's address (of one /64 of IPv6), trusted proxies aside.
+    pub connections_per_client: u32,
 }
 
 /// The `cors` section.
@@ -164,39 +177,36 @@ impl ProxyHttp for Gateway {
             // Boxed, for the same reason as below: most services ask for nothing.
             Box::pin(self.authorize(asked, &session.req_header().headers, context)).await.map_err(failed)?;
         }
-        let Some(local) = local else { return Ok(false) };
+        let Some(local) = local else {
+            if let Some(upstream) = context.upstream.clone() {
+                attempt::admit(session, context, &upstream).map_err(failed)?;
+            }
+            return Ok(false);
+        };
         // Boxed, so that the many requests that are proxied do not carry room for it.
         Box::pin(self.answer(session, context, &local)).await.map_err(failure::Failure::into_error)?;
         Ok(true)
     }
 
-    /// Chooses where to dial. Called again for each retry: only the candidate differs.
+    /// Chooses where to dial. Called again for each attempt.
     async fn upstream_peer(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<Box<HttpPeer>> {
+        if let Some(peer) = attempt::next(session, context) {
+            session.as_downstream_mut().set_pipelining_enabled(true);
+            return Ok(peer);
+        }
         let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
-        let Some(selected) = upstream.select(context.turn, context.candidate) else {
-            return Err(no_candidate(upstream, &self.parts.metrics));
-        };
-        context.attempts += 1;
-        context.upstream_started = Some(Instant::now());
-        context.endpoint = Some(selected.endpoint.label());
-        let peer = upstream.peer(&selected);
-        session.as_downstream_mut().set_pipelining_enabled(true);
-        Ok(peer)
+        Err(no_candidate(upstream, &self.parts.metrics))
     }
 
-    /// No connection: the next address is tried, if there is one; nothing was sent yet.
+    /// No connection: nothing was sent yet.
     fn fail_to_connect(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         _peer: &HttpPeer,
         context: &mut Box<RequestContext>,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(upstream) = &context.upstream {
-            self.parts.metrics.upstream_failed(upstream.service().id.as_str(), reason_of(&error));
-            context.candidate += 1;
-            error.set_retry(upstream.select(context.turn, context.candidate).is_some());
-        }
+        attempt::not_connected(session, context, &mut error, &self.parts.metrics);
         error
     }
 
@@ -209,22 +219,22 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         context.body_read = session.as_downstream_mut().is_body_done();
         let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
-        let Some(selected) = upstream.select(context.turn, context.candidate) else {
-            return Err(no_candidate(upstream, &self.parts.metrics));
-        };
+        let member = context.tries.last().and_then(|index| upstream.members().get(index));
+        let Some(member) = member else { return Err(failed(Problem::internal())) };
         let service = upstream.service();
         let policy = ForwardPolicy {
             auth_header: self.parts.auth.header(),
             authorization_is_ours: context.authorization_is_ours,
             forward_credentials: service.forward_credentials,
-            host: selected.host,
+            host: member.host(),
+            edits: &upstream.edits().request,
             via: &self.parts.via,
         };
-        let peer = connection_of(session).map_or("", Connection::peer_text);
-        let arrival = Arrival { peer, scheme: scheme_of(session) };
+        let peer = peer_text(session);
+        let arrival = Arrival { peer: &peer, scheme: scheme_of(session) };
         header::prepare_upstream(request, context, arrival, &policy)?;
         if let Some(connection) = connection_of(session) {
-            let total = service.timeouts.total.map(|total| total.saturating_sub(context.started.elapsed()));
+            let total = attempt::total_left(context);
             // While the client still sends, it is the client that is waited for.
             let gap =
                 if context.body_read { service.timeouts.read } else { Some(self.parts.config.limits.idle_timeout) };
@@ -266,6 +276,11 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Box<RequestContext>,
     ) -> Result<()> {
+        if !response.status.is_informational()
+            && let Some(again) = attempt::judged(session, context, response.status, &self.parts.metrics)
+        {
+            return Err(again);
+        }
         let connection = connection_of(session);
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             if !session.as_downstream().is_upgrade_req() {
@@ -276,6 +291,7 @@ impl ProxyHttp for Gateway {
                 connection.release();
                 connection.deadline().wait_for_ever();
             }
+            context.permit = None;
         } else if response.status.is_informational() {
             if let Some(connection) = connection {
                 connection.deadline().moved();
@@ -287,14 +303,22 @@ impl ProxyHttp for Gateway {
             context.upstream_took = Some(took);
             upstream.metrics().upstream_answered(took);
         }
+        let is_endless = header::is_event_stream(response);
+        if is_endless {
+            // It waits for what comes, and holds up nothing.
+            context.permit = None;
+        }
         if let Some(connection) = connection {
-            if header::is_event_stream(response) {
+            if is_endless {
                 connection.deadline().ignore_gaps();
             } else {
                 connection.deadline().moved();
             }
         }
         header::remove_hop_by_hop(response);
+        if let Some(upstream) = &context.upstream {
+            header::edit_response(response, &upstream.edits().response)?;
+        }
         if session.req_header().version < Version::HTTP_11 {
             // HTTP/1.0 knows no chunks (RFC 9112 §6.1): its end is the connection's end.
             response.remove_header(&http::header::TRANSFER_ENCODING);
@@ -317,6 +341,19 @@ impl ProxyHttp for Gateway {
             connection.deadline().moved();
         }
         Ok(None)
+    }
+
+    /// An attempt failed that had a connection.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Box<RequestContext>,
+        client_reused: bool,
+    ) -> Box<Error> {
+        attempt::broke(session, context, &mut error, client_reused, &self.parts.metrics);
+        error
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Box<RequestContext>, _: &Error) -> bool {
@@ -345,6 +382,9 @@ impl ProxyHttp for Gateway {
         };
         failure::report(error, &problem, context, &self.parts.metrics, timed_out);
         context.error = Some(problem.word);
+        if let Some(limit) = Limit::behind(problem.word) {
+            self.parts.metrics.limit_reached(limit);
+        }
         // Where the client's side failed, Pingora may take a body that was not understood for one that was read.
         let lost = *error.esource() == ErrorSource::Downstream;
         match self.write_problem(session, context, &problem, lost).await {
@@ -364,6 +404,22 @@ impl ProxyHttp for Gateway {
 
 fn connection_of(session: &Session) -> Option<&Connection> {
     Connection::of(session.as_downstream().stream()?)
+}
+
+/// Who is at the other end of a connection.
+fn peer_of(session: &Session) -> Option<IpAddr> {
+    match connection_of(session) {
+        Some(connection) => connection.peer(),
+        None => Some(session.client_addr()?.as_inet()?.ip()),
+    }
+}
+
+/// The same as text; empty where that cannot be told.
+fn peer_text(session: &Session) -> Cow<'_, str> {
+    match connection_of(session) {
+        Some(connection) => connection.peer_text().into(),
+        None => peer_of(session).map_or(Cow::Borrowed(""), |peer| peer.to_string().into()),
+    }
 }
 
 /// Whether only the end of the connection tells where an answer ends (RFC 9112 §6.3, item 8).

@@ -35,8 +35,20 @@ const IDLE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Dura
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// From "ask each time" to more than any browser keeps.
 const MAX_AGES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 24 * 3600);
+/// Ten times what an honest client takes over a bad line.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A modem of 1985 sends that.
+const BODY_MIN_RATE: ByteSize = ByteSize::kib(1);
+/// From one byte to what a fast network has.
+const RATES: RangeInclusive<ByteSize> = ByteSize::b(1)..=ByteSize::gib(1);
+/// Some 450 MiB of memory, if all of them idle.
+const CONNECTIONS: usize = 10_000;
 /// Connections at once.
-const CONNECTIONS: RangeInclusive<u32> = 1..=10_000_000;
+const CONNECTION_COUNTS: RangeInclusive<usize> = 1..=10_000_000;
+/// A crowd behind one address, and no more.
+const PER_CLIENT: u32 = 256;
+/// Connections at once.
+const CLIENT_COUNTS: RangeInclusive<u32> = 1..=10_000_000;
 /// The origins that clients of the original have, beside one label under the domain.
 const ORIGINS: [&str; 6] = [
     "https://*.chittyconnect-ui.pages.dev",
@@ -57,10 +69,6 @@ pub(super) fn read(root: &Section<'_>, domain: &Hostname, file_bytes: u64) -> Co
 }
 
 fn read_limits(limits: &Section<'_>, file_bytes: u64) -> Limits {
-    limits.later("header_timeout", 4, |value| value.check_within(&IDLE_TIMEOUTS));
-    limits.later("body_min_rate", 4, |value| value.check_within(&BODY_SIZES));
-    limits.later("connections", 4, |value| value.check_within(&CONNECTIONS));
-    limits.later("connections_per_client", 4, |value| value.check_within(&CONNECTIONS));
     let size = |key, range, default: ByteSize| limits.within(key, range).unwrap_or(default).as_u64();
     // Both ranges end at 1 MiB, which every `usize` of a platform this runs on holds.
     let in_memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -71,6 +79,10 @@ fn read_limits(limits: &Section<'_>, file_bytes: u64) -> Limits {
         body_bytes: size("body_bytes", &BODY_SIZES, BODY_BYTES),
         file_bytes,
         idle_timeout: limits.within("idle_timeout", &IDLE_TIMEOUTS).unwrap_or(IDLE_TIMEOUT),
+        header_timeout: limits.within("header_timeout", &IDLE_TIMEOUTS).unwrap_or(HEADER_TIMEOUT),
+        body_min_rate: limits.within("body_min_rate", &RATES).unwrap_or(BODY_MIN_RATE).as_u64(),
+        connections: limits.within("connections", &CONNECTION_COUNTS).unwrap_or(CONNECTIONS),
+        connections_per_client: limits.within("connections_per_client", &CLIENT_COUNTS).unwrap_or(PER_CLIENT),
     }
 }
 

@@ -29,7 +29,7 @@ impl Listener<'_> {
 
 /// Reads the key `listeners`.
 pub(super) fn read<'a>(root: &Section<'a>) -> Vec<Listener<'a>> {
-    let default = || vec![Listener { config: listener::Config { bind: BIND }, bind: None }];
+    let default = || vec![Listener { config: listener::Config { bind: BIND, h2c: false }, bind: None }];
     let Some(value) = root.value("listeners") else { return default() };
     let items = value.items();
     if value.is_empty_list() {
@@ -48,7 +48,8 @@ pub(super) fn read<'a>(root: &Section<'a>) -> Vec<Listener<'a>> {
                 format!("\"{ours}\" {what} a listener's address ({theirs}); accepted: one listener on an address");
             at.mistake(message);
         }
-        listeners.push(Listener { config: listener::Config { bind: address.0 }, bind });
+        let h2c = section.optional("h2c").unwrap_or(false);
+        listeners.push(Listener { config: listener::Config { bind: address.0, h2c }, bind });
     }
     listeners
 }
@@ -57,7 +58,6 @@ pub(super) fn read<'a>(root: &Section<'a>) -> Vec<Listener<'a>> {
 /// error.
 fn read_later(section: &Section<'_>) {
     section.later("mode", 5, Value::check::<Mode>);
-    section.later("h2c", 4, Value::check::<bool>);
     section.later("proxy_protocol", 5, |value| {
         if value.read() == Some(true) {
             value.mistake(missing(5, "what a proxy sends before each connection would be refused", "false"));

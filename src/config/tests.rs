@@ -100,7 +100,7 @@ fn an_empty_file_is_all_defaults() {
         retention: store::Retention::default(),
     };
     assert_eq!(config.store, expected);
-    assert_eq!(config.listeners, [listener::Config { bind: "127.0.0.1:8080".parse().unwrap() }]);
+    assert_eq!(config.listeners, [listener::Config { bind: "127.0.0.1:8080".parse().unwrap(), h2c: false }]);
     let expected = route::Config {
         domain: host("localhost"),
         connect: vec![host("connect.localhost")],
@@ -128,6 +128,10 @@ fn an_empty_file_is_all_defaults() {
         body_bytes: 104_857_600,
         idle_timeout: Duration::from_secs(75),
         file_bytes: 5 << 30,
+        header_timeout: Duration::from_secs(10),
+        body_min_rate: 1024,
+        connections: 10_000,
+        connections_per_client: 256,
     };
     assert_eq!(config.proxy.limits, limits);
     let limits = blob::Limits { max_bytes: 5 << 30, quota: 1 << 30, token_ttl: Duration::from_secs(3600) };

@@ -2,136 +2,24 @@
 //!
 //! A declaration holds only what its source said, so that several sources can be laid over each other field by field.
 
+mod endpoint;
+mod policy;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use self::endpoint::{EndpointError, EndpointUrl, WeightedEndpoint};
+pub use self::policy::{
+    Balance, HashOn, HeaderEdit, HeaderRules, HealthPolicy, IN_FLIGHT, OutlierPolicy, RetryCause, RetryPolicy,
+    Timeouts, UpstreamTls,
+};
 use super::name::{Hostname, ServiceKey};
-
-/// Where an upstream listens: `http://host[:port]` or `https://host[:port]`, nothing behind it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct EndpointUrl {
-    /// Whether TLS is spoken to it.
-    pub tls: bool,
-    /// A name, or an IP address as text (IPv6 without brackets).
-    pub host: Hostname,
-    /// The port; 80 or 443 if none was written.
-    pub port: u16,
-}
-
-/// Why a text is not an [`EndpointUrl`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
-    /// Not an absolute URL.
-    #[error("`{0}` is not a URL; accepted: http://host:port or https://host:port")]
-    NotUrl(String),
-    /// Another scheme.
-    #[error("`{0}` has the scheme `{1}`; accepted: http and https")]
-    Scheme(String, String),
-    /// Credentials, a path or a query, which an endpoint cannot have.
-    #[error("`{0}` has more than scheme, host and port")]
-    TooMuch(String),
-}
-
-impl EndpointUrl {
-    /// Reads `text` as an endpoint; a single `/` as path is allowed.
-    ///
-    /// # Errors
-    /// [`EndpointError`] by what is wrong.
-    pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        let url = Url::parse(text).map_err(|_| EndpointError::NotUrl(text.to_owned()))?;
-        let endpoint = Self::origin_of(&url, text)?;
-        let bare = url.username().is_empty()
-            && url.password().is_none()
-            && matches!(url.path(), "" | "/")
-            && url.query().is_none()
-            && url.fragment().is_none();
-        if bare { Ok(endpoint) } else { Err(EndpointError::TooMuch(text.to_owned())) }
-    }
-
-    /// The origin of `url`, whatever its path. `text` is what was written, for the message.
-    ///
-    /// # Errors
-    /// [`EndpointError::Scheme`] for anything but http and https, [`EndpointError::NotUrl`] without a usable host.
-    pub fn origin_of(url: &Url, text: &str) -> Result<Self, EndpointError> {
-        let tls = match url.scheme() {
-            "http" => false,
-            "https" => true,
-            other => return Err(EndpointError::Scheme(text.to_owned(), other.to_owned())),
-        };
-        let not_url = || EndpointError::NotUrl(text.to_owned());
-        let host = Hostname::parse(url.host_str().ok_or_else(not_url)?).map_err(|_| not_url())?;
-        let port = url.port_or_known_default().ok_or_else(not_url)?;
-        Ok(Self { tls, host, port })
-    }
-
-    /// The address, when the host is one and not a name.
-    #[must_use]
-    pub fn ip(&self) -> Option<IpAddr> {
-        self.host.as_str().parse().ok()
-    }
-
-    /// `host` or `host:port`, IPv6 in brackets, the scheme's own port left out: what a `Host` header holds.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        let v6 = self.host.as_str().contains(':');
-        let host = if v6 { format!("[{}]", self.host) } else { self.host.to_string() };
-        match (self.tls, self.port) {
-            (false, 80) | (true, 443) => host,
-            (_, port) => format!("{host}:{port}"),
-        }
-    }
-}
-
-impl fmt::Display for EndpointUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.authority())
-    }
-}
-
-impl TryFrom<String> for EndpointUrl {
-    type Error = EndpointError;
-    fn try_from(text: String) -> Result<Self, EndpointError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<EndpointUrl> for String {
-    fn from(endpoint: EndpointUrl) -> String {
-        endpoint.to_string()
-    }
-}
-
-/// Time limits of one proxied request; `None` = no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timeouts {
-    /// Until a connection (TLS included) stands.
-    pub connect: Option<Duration>,
-    /// Wait for the answer's header, and gaps in its body. Off for upgraded connections and `text/event-stream`.
-    pub read: Option<Duration>,
-    /// Until the upstream takes a piece of the request.
-    pub write: Option<Duration>,
-    /// From the request's header to the end of the answer.
-    pub total: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    /// 2 s to connect, 60 s to read and to write, no total: the reference configuration's defaults.
-    fn default() -> Self {
-        Self {
-            connect: Some(Duration::from_secs(2)),
-            read: Some(Duration::from_mins(1)),
-            write: Some(Duration::from_mins(1)),
-            total: None,
-        }
-    }
-}
 
 /// What the gateway itself asks of a caller before it sends anything to a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,7 +73,7 @@ pub struct Declaration {
     pub hosts: Option<Vec<Hostname>>,
     /// Where it listens. Empty or absent: known, but without an endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoints: Option<Vec<EndpointUrl>>,
+    pub endpoints: Option<Vec<WeightedEndpoint>>,
     /// Why there is no endpoint, where the source tried to name one (``"`not a url`"``).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_endpoint_because: Option<String>,
@@ -207,6 +95,12 @@ pub struct Declaration {
     /// How long an answer to that may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_timeout: Option<Duration>,
+    /// Good probes in a row, until an endpoint gets requests again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_healthy: Option<u32>,
+    /// Bad probes in a row, until an endpoint gets none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_unhealthy: Option<u32>,
     /// Where it answers MCP: absolute, as its source says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp_url: Option<Url>,
@@ -221,6 +115,24 @@ pub struct Declaration {
     /// Largest request body, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
+    /// Requests at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u32>,
+    /// How endpoints are chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
+    /// What [`Balance::ConsistentHash`] looks at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_on: Option<HashOn>,
+    /// What is tried again, each on its own.
+    pub retry: RetryDeclaration,
+    /// What is left out, each on its own.
+    pub outlier: OutlierDeclaration,
+    /// TLS to endpoints, each on its own. Only files and `services:` say it.
+    pub tls: TlsDeclaration,
+    /// Changes of headers. Only files and `services:` say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<HeaderRules>,
     /// What a caller needs. Only files and `services:` say it: it is not for a registry to open a service or to close it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<ServiceAuth>,
@@ -249,6 +161,47 @@ pub struct TimeoutsDeclaration {
     pub write: Option<Option<Duration>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub total: Option<Option<Duration>>,
+}
+
+/// [`RetryPolicy`] as a source says it: `None` = not said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the fields are those of `RetryPolicy`")]
+pub struct RetryDeclaration {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<RetryCause>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<f64>,
+}
+
+/// [`OutlierPolicy`] as a source says it: `None` = not said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the fields are those of `OutlierPolicy`")]
+pub struct OutlierDeclaration {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_errors: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eject_for: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ejected: Option<f64>,
+}
+
+/// [`UpstreamTls`] as a source says it: `None` = not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the fields are those of `UpstreamTls`")]
+pub struct TlsDeclaration {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<Hostname>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// A field that is there was said, null included: "no limit" survives a round trip.
@@ -287,7 +240,7 @@ pub struct Service {
     /// Further complete host names.
     pub hosts: Vec<Hostname>,
     /// Where it listens; may be empty.
-    pub endpoints: Vec<EndpointUrl>,
+    pub endpoints: Vec<WeightedEndpoint>,
     /// Whether the endpoints come from the operator's own files, and so may point anywhere.
     pub trusted: bool,
     /// Networks its registry may point at beside public addresses; only looked at when not `trusted`.
@@ -296,6 +249,22 @@ pub struct Service {
     pub timeouts: Timeouts,
     /// Largest request body, in bytes; `None` = the gateway's own limit.
     pub body_bytes: Option<u64>,
+    /// Requests at once.
+    pub in_flight: u32,
+    /// How endpoints are chosen.
+    pub balance: Balance,
+    /// What [`Balance::ConsistentHash`] looks at.
+    pub hash_on: HashOn,
+    /// What is tried again.
+    pub retry: RetryPolicy,
+    /// What is left out.
+    pub outlier: OutlierPolicy,
+    /// When probes decide over routing; `None`: they are only shown, for the operator has not asked for more.
+    pub health: Option<HealthPolicy>,
+    /// TLS to endpoints.
+    pub tls: UpstreamTls,
+    /// Changes of headers.
+    pub headers: HeaderRules,
     /// What a caller needs.
     pub auth: ServiceAuth,
     /// Whether credentials go upstream.

@@ -11,7 +11,7 @@
 //! It also sends what was written before it waits for more.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -30,6 +30,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use super::body_rate::BodyRate;
 use super::deadline::Deadline;
 
 /// How much of a request is kept to name it in the log should it be refused.
@@ -41,6 +42,9 @@ const HELD: usize = 8 * 1024;
 pub trait Refusals: Send + Sync {
     /// One connection on which reading a request ended without one.
     fn refused(&self, refusal: &Refusal<'_>);
+
+    /// A header that was not whole in time.
+    fn slow_header(&self);
 }
 
 /// A request that never reached a hook.
@@ -66,6 +70,22 @@ const IDLE: u8 = 0;
 const READING: u8 = 1;
 const SERVING: u8 = 2;
 const REFUSED: u8 = 3;
+/// HTTP/2: requests are streams, and what they are doing is not for this layer to see.
+const MULTIPLEXED: u8 = 4;
+
+/// What a client of HTTP/2 sends first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Until its next request begins.
+    pub idle: Duration,
+    /// From the first byte of a header to its last.
+    pub header: Duration,
+    /// For bodies: bytes a second at least.
+    pub body_rate: u64,
+}
 
 /// See the module's description.
 pub struct Connection {
@@ -73,13 +93,15 @@ pub struct Connection {
     peer: Option<IpAddr>,
     refusals: Arc<dyn Refusals>,
     peer_text: Box<str>,
-    idle: Duration,
+    patience: Patience,
+    body_rate: BodyRate,
     phase: AtomicU8,
     began: Instant,
     status: u16,
     head: [u8; HEAD],
     head_len: usize,
     hold: AtomicBool,
+    upgraded: AtomicBool,
     held: Vec<u8>,
     look: Option<Pin<Box<Sleep>>>,
     unflushed: bool,
@@ -93,28 +115,35 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Wraps an accepted stream. `idle`: how long it may wait for a request.
+    /// Wraps an accepted stream.
     #[must_use]
-    pub fn new(inner: Stream, refusals: Arc<dyn Refusals>, idle: Duration) -> Self {
-        let peer =
-            inner.get_socket_digest().and_then(|digest| digest.peer_addr()?.as_inet().map(std::net::SocketAddr::ip));
+    pub fn new(inner: Stream, refusals: Arc<dyn Refusals>, patience: Patience) -> Self {
+        let peer = Self::peer_of(&inner);
         Self {
             inner,
             peer,
             refusals,
             peer_text: peer.map_or(String::new(), |peer| peer.to_string()).into(),
-            idle,
+            body_rate: BodyRate::new(patience.body_rate),
+            patience,
             phase: AtomicU8::new(IDLE),
             began: Instant::now(),
             status: 0,
             head: [0; HEAD],
             head_len: 0,
             hold: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
             held: Vec::new(),
             look: None,
             unflushed: false,
             deadline: Deadline::new(),
         }
+    }
+
+    /// Who is at the other end of an accepted stream.
+    #[must_use]
+    pub fn peer_of(stream: &Stream) -> Option<IpAddr> {
+        stream.get_socket_digest()?.peer_addr()?.as_inet().map(std::net::SocketAddr::ip)
     }
 
     /// The one inside a Pingora stream, if it is one of these.
@@ -131,7 +160,7 @@ impl Connection {
 
     /// No request, or the last one is over: what comes next is a new one, if it comes in time.
     pub fn idle(&self) {
-        self.deadline.wait_at_most(None, Some(self.idle));
+        self.deadline.wait_at_most(None, Some(self.patience.idle));
         self.hold.store(false, Ordering::Relaxed);
         self.phase.store(IDLE, Ordering::Relaxed);
     }
@@ -144,6 +173,7 @@ impl Connection {
     /// The connection was upgraded: every byte is the upstream's.
     pub fn release(&self) {
         self.hold.store(false, Ordering::Relaxed);
+        self.upgraded.store(true, Ordering::Relaxed);
     }
 
     /// What ends a wait on this connection.
@@ -178,8 +208,8 @@ impl Connection {
         if phase == IDLE {
             *self.phase.get_mut() = READING;
             self.began = Instant::now();
-            // Its header has as long as the wait for it had.
-            self.deadline.wait_at_most(None, Some(self.idle));
+            self.deadline.wait_at_most(None, Some(self.patience.header));
+            self.body_rate.begin();
             self.head_len = 0;
         }
         if phase <= READING && self.head_len < HEAD {
@@ -189,11 +219,51 @@ impl Connection {
         }
     }
 
+    /// Waits for what tells HTTP/2 from HTTP/1: the first bytes, or the end of the connection. They are read again.
+    ///
+    /// # Errors
+    /// The connection broke, or nothing came in time.
+    pub async fn begins_with_http2(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_preface(cx)).await
+    }
+
+    fn poll_preface(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            let known = self.held.len().min(PREFACE.len());
+            if self.held[..known] != PREFACE[..known] {
+                return Poll::Ready(Ok(false));
+            }
+            if known == PREFACE.len() {
+                *self.phase.get_mut() = MULTIPLEXED;
+                self.deadline.wait_for_ever();
+                return Poll::Ready(Ok(true));
+            }
+            let mut room = [0; PREFACE.len()];
+            let mut buffer = ReadBuf::new(&mut room[..PREFACE.len() - known]);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(false)),
+                Poll::Ready(Ok(())) => {
+                    if self.held.is_empty() {
+                        self.deadline.wait_at_most(None, Some(self.patience.header));
+                    }
+                    self.held.extend_from_slice(buffer.filled());
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(self.deadline.poll_passed(cx));
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was sent in time")));
+                }
+            }
+        }
+    }
+
     /// Pending, unless a deadline has passed: then the end of an idle connection, and an error for a request.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.deadline.poll_passed(cx));
-        if *self.phase.get_mut() == IDLE {
-            return Poll::Ready(Ok(()));
+        match *self.phase.get_mut() {
+            IDLE => return Poll::Ready(Ok(())),
+            READING => self.refusals.slow_header(),
+            _ => {}
         }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the wait took too long")))
     }
@@ -264,12 +334,21 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         match Pin::new(&mut this.inner).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                if *this.phase.get_mut() <= READING && buf.filled().len() > before {
-                    this.begun(&buf.filled()[before..]);
+                match *this.phase.get_mut() {
+                    IDLE | READING if buf.filled().len() > before => this.begun(&buf.filled()[before..]),
+                    SERVING => this.body_rate.received(buf.filled().len() - before),
+                    _ => {}
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => this.poll_deadline(cx),
+            Poll::Pending => {
+                let in_body = *this.phase.get_mut() == SERVING && !*this.upgraded.get_mut();
+                if in_body && this.body_rate.poll_too_slow(cx).is_ready() {
+                    this.deadline.pass();
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly")));
+                }
+                this.poll_deadline(cx)
+            }
         }
     }
 }
@@ -341,7 +420,12 @@ impl Shutdown for Connection {
 #[async_trait]
 impl Peek for Connection {
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        self.inner.try_peek(buf).await
+        // Asked once it is known to be HTTP/2.
+        let known = self.held.get(..buf.len());
+        known.map_or(Ok(false), |known| {
+            buf.copy_from_slice(known);
+            Ok(true)
+        })
     }
 }
 

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::in_flight::Ticket;
 use crate::route::hostname::RequestHost;
 use crate::telemetry::metrics::RouteKind;
-use crate::upstream::Upstream;
+use crate::upstream::member::MemberTicket;
+use crate::upstream::{Permit, Tries, Upstream};
 
 /// The request id: a `UUIDv7` of our own, or what a trusted proxy sent.
 #[derive(Clone)]
@@ -82,11 +83,17 @@ pub struct RequestContext {
     pub rewrite: Option<Rewrite>,
     /// Counts it among the requests in flight.
     pub ticket: Option<Ticket>,
-    /// Where its endpoints' turns begin.
-    pub turn: usize,
-    /// Which candidate is tried: grows when one cannot be connected to.
-    pub candidate: usize,
-    /// Connections tried.
+    /// Counts it among the service's requests, until they begin to stream.
+    pub permit: Option<Permit>,
+    /// What decides which endpoint it goes to.
+    pub seed: u64,
+    /// The endpoints that were tried.
+    pub tries: Tries,
+    /// Counts it among the requests of the endpoint that is tried.
+    pub at_member: Option<MemberTicket>,
+    /// Whether the answer that just came is given up for another attempt.
+    pub retrying: bool,
+    /// Attempts made.
     pub attempts: u32,
     /// The endpoint tried last.
     pub endpoint: Option<Arc<str>>,
@@ -120,8 +127,11 @@ impl RequestContext {
             authorization_is_ours: false,
             rewrite: None,
             ticket: None,
-            turn: 0,
-            candidate: 0,
+            permit: None,
+            seed: 0,
+            tries: Tries::default(),
+            at_member: None,
+            retrying: false,
             attempts: 0,
             endpoint: None,
             upstream_started: None,

@@ -79,6 +79,11 @@ impl Deadline {
         self.total_ends.store(0, Ordering::Relaxed);
     }
 
+    /// Somebody else found that it took too long.
+    pub fn pass(&self) {
+        self.passed.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a limit was passed since the last [`Deadline::wait_at_most`].
     #[must_use]
     pub fn has_passed(&self) -> bool {

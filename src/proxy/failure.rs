@@ -85,9 +85,9 @@ pub(super) fn failed(problem: Problem) -> Box<Error> {
 pub(super) fn no_candidate(upstream: &Upstream, metrics: &Metrics) -> Box<Error> {
     let service = upstream.service().id.as_str();
     metrics.upstream_failed(service, FailureReason::NoEndpoint);
-    for endpoint in upstream.endpoints() {
-        if let Some(problem) = endpoint.problem() {
-            tracing::warn!(service, endpoint = &*endpoint.label(), problem, "endpoint cannot be dialled");
+    for (index, member) in upstream.members().iter().enumerate() {
+        if let Some(problem) = upstream.problem_of(index) {
+            tracing::warn!(service, endpoint = &*member.endpoint().label(), problem, "endpoint cannot be dialled");
         }
     }
     failed(Problem::no_healthy_endpoint(service))
@@ -120,7 +120,7 @@ pub(super) fn problem_of(error: &Error, timed_out: Option<Waited>) -> Option<Pro
     }
 }
 
-fn is_timeout(error: &Error) -> bool {
+pub(super) fn is_timeout(error: &Error) -> bool {
     matches!(
         error.etype(),
         ErrorType::ConnectTimedout

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::context::{RequestContext, RequestId};
 use super::target;
+use crate::upstream::edit::Edits;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -113,6 +114,8 @@ pub struct ForwardPolicy<'a> {
     pub host: &'a HeaderValue,
     /// Our mark.
     pub via: &'a Via,
+    /// What the service's rules change, last of all.
+    pub edits: &'a Edits,
 }
 
 /// Which of the fields that matter here a request has: found in one pass, so that what is not there costs no look-up.
@@ -203,7 +206,33 @@ pub fn prepare_upstream(
     request.insert_header(X_REQUEST_ID, context.id.as_str())?;
     trace(request, &present, context)?;
     request.append_header("Via", policy.via.value.clone())?;
+    for name in &policy.edits.remove {
+        request.remove_header(name);
+    }
+    for (name, value) in &policy.edits.set {
+        request.insert_header(name.clone(), value.clone())?;
+    }
     request.insert_header(header::HOST, policy.host.clone())
+}
+
+/// Changes an answer as the service's rules say.
+///
+/// # Errors
+/// Never for names and values that were read as such; Pingora's signature has one.
+pub fn edit_response(response: &mut ResponseHeader, edits: &Edits) -> Result<()> {
+    for name in &edits.remove {
+        response.remove_header(name);
+    }
+    for (name, value) in &edits.set {
+        response.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+/// Whether a value of `Accept` names event streams.
+#[must_use]
+pub fn accepts_event_stream(value: &[u8]) -> bool {
+    value.split(|&b| b == b',').any(|kind| kind.trim_ascii_start().starts_with(b"text/event-stream"))
 }
 
 fn remove_credentials(request: &mut RequestHeader, present: &Present, policy: &ForwardPolicy<'_>) {

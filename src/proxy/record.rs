@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use pingora_proxy::Session;
 
-use super::connection::{Connection, Refusal, Refusals};
+use super::connection::{Refusal, Refusals};
 use super::context::RequestContext;
-use super::{connection_of, target};
+use super::{peer_text, target};
 use crate::route::contents::without_token;
 use crate::telemetry::access_log::{AccessLogger, Entry};
-use crate::telemetry::metrics::{Metrics, RouteKind};
+use crate::telemetry::metrics::{Limit, Metrics, RouteKind};
 
 /// Longer paths are cut off in the log, in bytes.
 const LONGEST_PATH: usize = 8 * 1024;
@@ -27,10 +27,10 @@ pub(super) fn finished(session: &Session, context: &RequestContext, metrics: &Me
     let request = session.req_header();
     // The peer's address is text already; a client named by a trusted proxy becomes it here.
     let named = context.from_trusted.then(|| context.client.map(|client| client.to_string())).flatten();
-    let client = named.as_deref().unwrap_or_else(|| connection_of(session).map_or("", Connection::peer_text));
+    let client = named.map_or_else(|| peer_text(session), Cow::Owned);
     access_log.write(&Entry {
         request_id: context.id.as_str(),
-        client: Some(client).filter(|client| !client.is_empty()),
+        client: Some(&*client).filter(|client| !client.is_empty()),
         method: request.method.as_str(),
         host: context.host(),
         path: &shown(without_token(target::path(request))),
@@ -62,6 +62,10 @@ pub(super) struct RefusedRequests {
 }
 
 impl Refusals for RefusedRequests {
+    fn slow_header(&self) {
+        self.metrics.limit_reached(Limit::HeaderTimeout);
+    }
+
     fn refused(&self, refusal: &Refusal<'_>) {
         self.metrics.parse_error();
         self.metrics.unrouted().answered(RouteKind::None, refusal.status, refusal.duration);

@@ -11,9 +11,8 @@ use pingora::protocols::http::v1::server::HttpSession;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
-use super::connection::Connection;
 use super::context::{RequestContext, RequestId, Rewrite};
-use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, target};
+use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, peer_of, target};
 use crate::auth::authenticator::names_another;
 use crate::model::request::RequestFacts;
 use crate::model::service::ServiceAuth;
@@ -43,7 +42,7 @@ impl Gateway {
 
     /// Who is calling: the peer, or whom trusted proxies name.
     pub(super) fn identify(&self, session: &Session, context: &mut RequestContext) {
-        let peer = connection_of(session).and_then(Connection::peer);
+        let peer = peer_of(session);
         let stated = match peer {
             Some(peer) if !self.parts.config.trusted_proxies.is_empty() && self.trusts(peer) => {
                 context.from_trusted = true;
@@ -56,7 +55,10 @@ impl Gateway {
     }
 
     /// The checks that come before routing.
-    pub(super) fn admit(&self, session: &Session, context: &mut RequestContext) -> Result<(), Problem> {
+    pub(super) fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<(), Problem> {
+        if session.req_header().version == Version::HTTP_2 {
+            target::state_host(session.req_header_mut())?;
+        }
         let request = session.req_header();
         let host = match request.headers.get(http::header::HOST) {
             Some(host) => host.as_bytes(),
@@ -109,7 +111,6 @@ impl Gateway {
                 upstream
             }
         };
-        context.turn = upstream.next_turn();
         context.upstream = Some(Arc::clone(upstream));
         Ok(None)
     }

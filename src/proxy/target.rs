@@ -3,6 +3,7 @@
 //! Pingora lets targets through that are neither a path nor a URL, and drops fragments without a word.
 
 use http::Method;
+use http::header::HOST;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::{RawTargetAuthority, is_http_family_scheme, raw_target_authority};
 
@@ -31,6 +32,26 @@ pub(super) fn check(request: &RequestHeader, sent: &[u8]) -> Result<(), Problem>
         return Err(Problem::bad_request("the request target has a fragment (`#`), which is not sent to a server"));
     }
     Ok(())
+}
+
+/// Gives a request over HTTP/2 the `Host` that its `:authority` is (RFC 9113 §8.3.1): from here on it is like any other.
+///
+/// # Errors
+/// 400 where both are there and differ, and where there is neither.
+pub(super) fn state_host(request: &mut RequestHeader) -> Result<(), Problem> {
+    let mut hosts = request.headers.get_all(HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next().is_some());
+    let authority = request.uri.authority().map(|authority| authority.as_str().to_owned());
+    match (authority, host) {
+        _ if more => Err(Problem::bad_request("a request has one Host header")),
+        (Some(authority), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => {
+            Err(Problem::bad_request("the request's Host header and its :authority name different hosts"))
+        }
+        (Some(authority), None) => request
+            .insert_header(HOST, authority)
+            .map_err(|_| Problem::bad_request("the request's :authority is not a host")),
+        _ => Ok(()),
+    }
 }
 
 /// The target as a service is sent it: path and query, without scheme and authority; `/` where there is no path.

@@ -5,8 +5,8 @@
 //! file it costs itself.
 
 mod entry;
-mod later;
 mod leaf;
+mod policy;
 
 #[cfg(test)]
 mod tests;

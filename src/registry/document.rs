@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use self::entry::Verdict;
 pub use self::entry::admitted;
 use self::field::{Entry, kind, shown};
-pub use self::health::health_url;
+pub use self::health::{health_path, health_url};
 use crate::model::name::Hostname;
 use crate::model::service::{Declaration, Rejected};
 use crate::route;

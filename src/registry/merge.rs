@@ -11,7 +11,10 @@ use ipnet::IpNet;
 use super::embedded::EMBEDDED;
 use super::source::{Listing, STATIC, SourceStatus};
 use crate::model::name::ServiceKey;
-use crate::model::service::{Declaration, Rejected, Service, SourceName, Timeouts};
+use crate::model::service::{
+    Declaration, HealthPolicy, IN_FLIGHT, OutlierPolicy, Rejected, RetryPolicy, Service, SourceName, Timeouts,
+    UpstreamTls,
+};
 
 /// Everything that is known of the services: what the table is built from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,8 +126,9 @@ fn service(id: &ServiceKey, mut layers: Vec<Layer<'_>>) -> Service {
         declared.no_endpoint_because = None;
         provenance.remove("no_endpoint_because");
     }
-    let said = declared.timeouts;
-    let default = Timeouts::default();
+    let (said, default) = (declared.timeouts, Timeouts::default());
+    let (retry, outlier) = (RetryPolicy::default(), OutlierPolicy::default());
+    let health = health_policy(&declared, &layers, &provenance);
     Service {
         id: id.clone(),
         subdomain: declared.subdomain.clone().unwrap_or_else(|| id.clone()),
@@ -140,6 +144,27 @@ fn service(id: &ServiceKey, mut layers: Vec<Layer<'_>>) -> Service {
             total: said.total.unwrap_or(default.total),
         },
         body_bytes: declared.body_bytes,
+        in_flight: declared.in_flight.unwrap_or(IN_FLIGHT),
+        balance: declared.balance.unwrap_or_default(),
+        hash_on: declared.hash_on.clone().unwrap_or_default(),
+        retry: RetryPolicy {
+            attempts: declared.retry.attempts.unwrap_or(retry.attempts),
+            on: declared.retry.on.clone().unwrap_or(retry.on),
+            budget: declared.retry.budget.unwrap_or(retry.budget),
+        },
+        outlier: OutlierPolicy {
+            consecutive_errors: declared.outlier.consecutive_errors.unwrap_or(outlier.consecutive_errors),
+            eject_for: declared.outlier.eject_for.unwrap_or(outlier.eject_for),
+            max_ejected: declared.outlier.max_ejected.unwrap_or(outlier.max_ejected),
+        },
+        health,
+        tls: UpstreamTls {
+            verify: declared.tls.verify.unwrap_or(true),
+            ca_file: declared.tls.ca_file.clone(),
+            sni: declared.tls.sni.clone(),
+            client: declared.tls.client.clone(),
+        },
+        headers: declared.headers.clone().unwrap_or_default(),
         auth: declared.auth.unwrap_or_default(),
         forward_credentials: declared.forward_credentials.unwrap_or(true),
         enabled: declared.enabled.unwrap_or(true),
@@ -147,6 +172,24 @@ fn service(id: &ServiceKey, mut layers: Vec<Layer<'_>>) -> Service {
         provenance,
         declared,
     }
+}
+
+/// Probes decide over routing where the operator's own files speak of `health`. What a registry says of a service's health
+/// is shown: a path that is wrong there must not take a service down that works.
+fn health_policy(
+    declared: &Declaration,
+    layers: &[Layer<'_>],
+    provenance: &BTreeMap<&'static str, SourceName>,
+) -> Option<HealthPolicy> {
+    const KEYS: [&str; 5] = ["health_path", "health_interval", "health_timeout", "health_healthy", "health_unhealthy"];
+    let by_operator = |source| layers.iter().any(|layer| layer.trusted && layer.source == source);
+    KEYS.iter().filter_map(|key| provenance.get(key)).any(by_operator).then(|| {
+        let default = HealthPolicy::default();
+        HealthPolicy {
+            healthy: declared.health_healthy.unwrap_or(default.healthy),
+            unhealthy: declared.health_unhealthy.unwrap_or(default.unhealthy),
+        }
+    })
 }
 
 /// Fills what `upper` does not say from `layer`, and notes where it came from.
@@ -176,6 +219,8 @@ fn lay_under(upper: &mut Declaration, layer: Layer<'_>, provenance: &mut BTreeMa
         "host_header" host_header,
         "health_interval" health_interval,
         "health_timeout" health_timeout,
+        "health_healthy" health_healthy,
+        "health_unhealthy" health_unhealthy,
         "mcp_url" mcp_url,
         "status" status,
         "health_state" health_state,
@@ -184,13 +229,29 @@ fn lay_under(upper: &mut Declaration, layer: Layer<'_>, provenance: &mut BTreeMa
         "timeouts.write" timeouts.write,
         "timeouts.total" timeouts.total,
         "body_bytes" body_bytes,
+        "in_flight" in_flight,
+        "balance" balance,
+        "hash_on" hash_on,
+        "retry.attempts" retry.attempts,
+        "retry.on" retry.on,
+        "retry.budget" retry.budget,
+        "outlier.consecutive_errors" outlier.consecutive_errors,
+        "outlier.eject_for" outlier.eject_for,
+        "outlier.max_ejected" outlier.max_ejected,
         "forward_credentials" forward_credentials,
         "enabled" enabled,
         "reason" reason,
     }
-    // Whatever a snapshot or a document of one may hold: who is let in is the operator's to say.
+    // Whatever a snapshot or a document of one may hold: who is let in, whom we trust and what we say is the operator's.
     if layer.trusted {
-        lay! { "auth" auth }
+        lay! {
+            "auth" auth,
+            "tls.verify" tls.verify,
+            "tls.ca_file" tls.ca_file,
+            "tls.sni" tls.sni,
+            "tls.client" tls.client,
+            "headers" headers,
+        }
     }
     // One question, two spellings: a URL from below must not win over a path from above.
     if !health_is_said {

@@ -197,7 +197,8 @@ mod tests {
         let mut listing = Listing::empty(&SourceConfig::File("x.json".into()));
         let mut declaration =
             Declaration { id: Some("alpha".to_owned().try_into().unwrap()), ..Declaration::default() };
-        declaration.endpoints = Some(vec!["https://a.example".to_owned().try_into().unwrap()]);
+        declaration.endpoints =
+            Some(vec![crate::model::service::EndpointUrl::parse("https://a.example").unwrap().into()]);
         declaration.timeouts.read = Some(None);
         declaration.timeouts.connect = Some(Some(std::time::Duration::from_millis(1500)));
         listing.declarations = Arc::from([declaration]);

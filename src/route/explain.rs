@@ -9,8 +9,9 @@ use url::Url;
 use super::RouteError;
 use super::hostname::RequestHost;
 use super::table::{Resolved, Table, Target};
-use crate::model::service::{Rejected, ServiceAuth, SourceName};
+use crate::model::service::{Balance, Rejected, RetryCause, ServiceAuth, SourceName};
 use crate::upstream::Upstream;
+use crate::upstream::member::Member;
 
 /// Names this alike (0 to 1, Jaro-Winkler) are worth showing.
 const CLOSE: f64 = 0.85;
@@ -58,6 +59,15 @@ pub struct ServiceFacts {
     pub timeouts_ms: [Option<u64>; 4],
     /// Largest request body, in bytes; `null` = the gateway's own limit.
     pub body_bytes: Option<u64>,
+    /// Requests in flight, and how many may be.
+    #[serde(default)]
+    pub in_flight: (u32, u32),
+    /// How endpoints are chosen.
+    #[serde(default)]
+    pub balance: Balance,
+    /// Retries after the first try, after what, and the share of requests that may be retries.
+    #[serde(default)]
+    pub retry: (u32, Vec<RetryCause>, f64),
     /// What a caller needs: `none`, `key` or `jwt`.
     #[serde(default)]
     pub auth: ServiceAuth,
@@ -76,6 +86,39 @@ pub struct EndpointFacts {
     pub usable: bool,
     /// Why not, or why its last look-up failed.
     pub problem: Option<String>,
+    /// Its part of the traffic.
+    #[serde(default = "one")]
+    pub weight: u16,
+    /// Whether it gets requests.
+    #[serde(default)]
+    pub state: EndpointState,
+}
+
+fn one() -> u16 {
+    1
+}
+
+/// Whether an endpoint gets requests, as far as that follows from how it fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointState {
+    /// It does.
+    #[default]
+    Serving,
+    /// It failed too often in a row and is left out for a while.
+    Ejected,
+    /// Probes found that it is not well.
+    Unhealthy,
+}
+
+impl EndpointState {
+    fn of(member: &Member) -> Self {
+        match member.state() {
+            state if state.is_unhealthy() => Self::Unhealthy,
+            state if state.is_ejected() => Self::Ejected,
+            _ => Self::Serving,
+        }
+    }
 }
 
 /// An unusable entry of a source.
@@ -97,16 +140,23 @@ impl ServiceFacts {
             id: service.id.to_string(),
             source: service.source.clone(),
             endpoints: upstream
-                .endpoints()
-                .map(|endpoint| EndpointFacts {
-                    url: endpoint.label().to_string(),
-                    usable: endpoint.is_usable(),
-                    problem: endpoint.problem(),
+                .members()
+                .iter()
+                .enumerate()
+                .map(|(index, member)| EndpointFacts {
+                    url: member.endpoint().label().to_string(),
+                    usable: member.endpoint().is_usable(),
+                    problem: upstream.problem_of(index),
+                    weight: member.weight(),
+                    state: EndpointState::of(member),
                 })
                 .collect(),
             timeouts_ms: timeouts
                 .map(|limit| limit.map(|limit: Duration| limit.as_millis().try_into().unwrap_or(u64::MAX))),
             body_bytes: service.body_bytes,
+            in_flight: (upstream.in_flight(), service.in_flight),
+            balance: service.balance,
+            retry: (service.retry.attempts, service.retry.on.clone(), service.retry.budget),
             auth: service.auth,
             forward_credentials: service.forward_credentials,
             enabled: service.enabled,
@@ -262,8 +312,20 @@ impl fmt::Display for Explanation {
                     (Some(problem), false) => format!("cannot be dialled: {problem}"),
                     (None, _) => "usable".to_owned(),
                 };
-                writeln!(f, "endpoint:  {} ({state})", endpoint.url)?;
+                let fares = match endpoint.state {
+                    EndpointState::Serving => "",
+                    EndpointState::Ejected => "; left out, for it failed too often in a row",
+                    EndpointState::Unhealthy => "; left out, for probes found that it is not well",
+                };
+                let weight = if endpoint.weight == 1 { String::new() } else { format!(", weight {}", endpoint.weight) };
+                writeln!(f, "endpoint:  {} ({state}{weight}{fares})", endpoint.url)?;
             }
+            writeln!(f, "balance:   {}", service.balance.as_str())?;
+            let (attempts, on, budget) = &service.retry;
+            let on = on.iter().map(|cause| cause.as_str()).collect::<Vec<_>>().join(", ");
+            writeln!(f, "retry:     up to {attempts} times after {on}; at most {budget} of the last 10 s' requests")?;
+            let (in_flight, at_most) = service.in_flight;
+            writeln!(f, "in flight: {in_flight} of at most {at_most}")?;
             let limit = |ms: Option<u64>| ms.map_or("none".to_owned(), |ms| format!("{ms} ms"));
             let [connect, read, write, total] = service.timeouts_ms.map(limit);
             writeln!(f, "timeouts:  connect {connect}, read {read}, write {write}, total {total}")?;

@@ -144,11 +144,11 @@ impl Table {
         let upstreams: Vec<Arc<Upstream>> = services
             .into_iter()
             .map(|service| match kept.get(&service.id) {
-                Some(upstream) if *upstream.service() == service => Arc::clone(upstream),
-                _ => {
+                Some(upstream) if upstream.serves(&service) => Arc::clone(upstream),
+                before => {
                     let host = public_host(&service, &config);
                     let counted = metrics.service(service.id.as_str());
-                    Arc::new(Upstream::new(service, &host, endpoints, counted))
+                    Arc::new(Upstream::new(service, &host, endpoints, counted, before.map(|before| &***before)))
                 }
             })
             .collect();

@@ -4,9 +4,11 @@
 //! costs an atomic or two.
 
 mod endpoint;
+mod limit;
 mod service;
 mod store;
 mod task;
+mod upstream;
 
 use std::fmt;
 use std::time::Duration;
@@ -18,11 +20,13 @@ use prometheus::{
 };
 
 pub use endpoint::EndpointUp;
+pub use limit::Limit;
 use service::CODE_CLASSES;
 pub use service::{FailureReason, ServiceMetrics};
 use store::StoreMetrics;
 use task::TaskMetrics;
 pub use task::{TaskOperation, TaskOutcome};
+use upstream::UpstreamMetrics;
 
 /// Upper bounds of the duration histograms, in seconds: from a fast local answer to the default read timeout.
 const DURATION_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
@@ -86,7 +90,9 @@ pub struct Metrics {
     upstream_duration: HistogramVec,
     in_flight: [IntGauge; 4],
     parse_errors: IntCounter,
-    upstream_failures: IntCounterVec,
+    upstreams: UpstreamMetrics,
+    limits: IntCounterVec,
+    connections: IntGauge,
     endpoint_up: IntGaugeVec,
     routes: IntGaugeVec,
     route_conflicts: IntGauge,
@@ -134,7 +140,8 @@ impl Metrics {
             "From choosing an endpoint to the header of its answer.",
             &["service"],
         )?;
-        let unrouted = ServiceMetrics::new("", &requests, &request_duration, &upstream_duration);
+        let upstreams = UpstreamMetrics::new(&registered)?;
+        let unrouted = ServiceMetrics::new("", &requests, &request_duration, &upstream_duration, &upstreams.ejections);
         let build = registered.gauges("chittyconnect_build_info", "1, labelled with the version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
@@ -147,11 +154,14 @@ impl Metrics {
                 "chittyconnect_http_parse_errors_total",
                 "Connections ended because no request could be read from them.",
             )?)?,
-            upstream_failures: registered.counters(
-                "chittyconnect_upstream_failures_total",
-                "Attempts at an upstream that failed.",
-                &["service", "reason"],
+            upstreams,
+            limits: registered.counters(
+                "chittyconnect_limit_reached_total",
+                "Requests and connections refused because a limit of the configuration was reached.",
+                &["limit"],
             )?,
+            connections: registered
+                .add(IntGauge::new("chittyconnect_connections", "Connections of clients that are open.")?)?,
             endpoint_up: registered.gauges(
                 "chittyconnect_endpoint_up",
                 "1 if an endpoint answered the last question after its health with 2xx, else 0.",
@@ -210,7 +220,8 @@ impl Metrics {
     /// What requests to one service count into. The series live until [`Metrics::forget_service`].
     #[must_use]
     pub fn service(&self, id: &str) -> ServiceMetrics {
-        ServiceMetrics::new(id, &self.requests, &self.request_duration, &self.upstream_duration)
+        let (requests, durations) = (&self.requests, &self.request_duration);
+        ServiceMetrics::new(id, requests, durations, &self.upstream_duration, &self.upstreams.ejections)
     }
 
     /// What the answers of one endpoint of a service count into. The series lives until [`EndpointUp::forget`].
@@ -234,9 +245,7 @@ impl Metrics {
             self.request_duration.remove_label_values(&[id, kind.as_str()]).ok();
         }
         self.upstream_duration.remove_label_values(&[id]).ok();
-        for reason in FailureReason::ALL {
-            self.upstream_failures.remove_label_values(&[id, reason.as_str()]).ok();
-        }
+        self.upstreams.forget(id);
     }
 
     /// The gauge of requests in flight.
@@ -252,7 +261,28 @@ impl Metrics {
 
     /// Counts a failed attempt at an upstream.
     pub fn upstream_failed(&self, service: &str, reason: FailureReason) {
-        self.upstream_failures.with_label_values(&[service, reason.as_str()]).inc();
+        self.upstreams.failed(service, reason);
+    }
+
+    /// Counts an attempt that comes after one that failed for `cause`.
+    pub fn upstream_retried(&self, service: &str, cause: &str) {
+        self.upstreams.retried(service, cause);
+    }
+
+    /// Counts an attempt that the budget had no room for.
+    pub fn retry_refused(&self, service: &str) {
+        self.upstreams.retry_refused(service);
+    }
+
+    /// Counts what was refused because of a limit.
+    pub fn limit_reached(&self, limit: Limit) {
+        self.limits.with_label_values(&[limit.as_str()]).inc();
+    }
+
+    /// The gauge of open connections.
+    #[must_use]
+    pub fn connections(&self) -> &IntGauge {
+        &self.connections
     }
 
     /// Notes how many services each source names, and how many names are contested.

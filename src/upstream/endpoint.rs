@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard as Loaded};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
@@ -25,11 +26,20 @@ pub struct Endpoint {
     due: Mutex<Option<Instant>>,
 }
 
+/// What is dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address and a port.
+    Network(SocketAddr),
+    /// A socket of this host.
+    Socket(Arc<Path>),
+}
+
 /// What a name resolved to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// Usable addresses: those of the preferred family first, `preferred` of them.
-    list: Box<[SocketAddr]>,
+    list: Box<[Address]>,
     preferred: usize,
     /// Why there is none, or why the last look-up failed.
     problem: Option<String>,
@@ -42,14 +52,32 @@ impl Addresses {
         list.dedup();
         let v4 = list.iter().filter(|address| address.is_ipv4()).count();
         let preferred = if v4 == 0 { list.len() } else { v4 };
-        Self { list: list.into(), preferred, problem }
+        Self { list: list.into_iter().map(Address::Network).collect(), preferred, problem }
+    }
+
+    /// A socket of this host, which only the operator may name.
+    fn of_socket(url: &EndpointUrl, guarded: bool) -> Self {
+        match url {
+            EndpointUrl::Socket(path) if !guarded => {
+                Self { list: Box::new([Address::Socket(Arc::clone(path))]), preferred: 1, problem: None }
+            }
+            _ => Self { problem: Some("a registry may not name a socket of this host".to_owned()), ..Self::default() },
+        }
+    }
+
+    /// The address for a request: those of the preferred family take turns, then the others in order.
+    #[must_use]
+    pub fn at(&self, turn: usize, round: usize) -> Option<&Address> {
+        let at = if round < self.preferred { (turn.wrapping_add(round)) % self.preferred } else { round };
+        self.list.get(at)
     }
 }
 
 impl Endpoint {
     fn new(url: EndpointUrl, guard: Option<Guard>) -> Self {
-        let literal = url.ip().map(|ip| SocketAddr::new(ip, url.port));
+        let literal = url.ip().map(|ip| SocketAddr::new(ip, url.port()));
         let addresses = match (literal, &guard) {
+            (None, _) if url.host().is_none() => Addresses::of_socket(&url, guard.is_some()),
             (None, _) => Addresses { problem: Some(PENDING.to_owned()), ..Addresses::default() },
             (Some(address), Some(guard)) => match guard.check(address.ip()) {
                 Ok(()) => Addresses::new(vec![address], None),
@@ -57,7 +85,7 @@ impl Endpoint {
             },
             (Some(address), None) => Addresses::new(vec![address], None),
         };
-        let due = literal.is_none().then(Instant::now);
+        let due = url.name().map(|_| Instant::now());
         Self {
             label: url.to_string().into(),
             url,
@@ -79,15 +107,10 @@ impl Endpoint {
         Arc::clone(&self.label)
     }
 
-    /// The address for a request: those of the preferred family take turns, then the others in order.
+    /// What its name has at the moment.
     #[must_use]
-    pub fn address(&self, turn: usize, round: usize) -> Option<SocketAddr> {
-        let addresses = self.addresses.load();
-        let preferred = addresses.preferred;
-        if round < preferred {
-            return addresses.list.get((turn + round) % preferred).copied();
-        }
-        addresses.list.get(round).copied()
+    pub fn addresses(&self) -> Loaded<Arc<Addresses>> {
+        self.addresses.load()
     }
 
     /// Whether it can be dialled.
@@ -123,7 +146,7 @@ impl Endpoint {
             }
             _ => true,
         });
-        let list: Vec<_> = allowed.map(|ip| SocketAddr::new(ip, self.url.port)).collect();
+        let list: Vec<_> = allowed.map(|ip| SocketAddr::new(ip, self.url.port())).collect();
         let problem = refused.or_else(|| list.is_empty().then(|| "its name has no address".to_owned()));
         self.replace(Addresses::new(list, problem), again)
     }
@@ -179,7 +202,7 @@ impl Endpoints {
         let endpoint = Arc::new(Endpoint::new(url.clone(), guarded.map(|allowed| self.guard(allowed))));
         known.insert(key, Arc::downgrade(&endpoint));
         drop(known);
-        if endpoint.url.ip().is_none() {
+        if endpoint.url.name().is_some() {
             self.added.notify_one();
         }
         endpoint
@@ -209,13 +232,29 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
+    fn dialled(endpoint: &Endpoint, turn: usize, round: usize) -> Option<String> {
+        match endpoint.addresses().at(turn, round)? {
+            Address::Network(address) => Some(address.to_string()),
+            Address::Socket(path) => Some(path.display().to_string()),
+        }
+    }
+
+    #[test]
+    fn a_socket_is_its_own_address_and_only_the_operators() {
+        let url = EndpointUrl::parse("unix:/run/a.sock").unwrap();
+        let endpoints = Endpoints::default();
+        assert_eq!(dialled(&endpoints.intern(&url, None), 5, 0).as_deref(), Some("/run/a.sock"));
+        let none: Arc<[IpNet]> = Arc::from([]);
+        assert!(!endpoints.intern(&url, Some(&none)).is_usable());
+    }
+
     #[test]
     fn a_name_with_both_families_is_dialled_on_ipv4_first() {
         let endpoints = Endpoints::default();
         let endpoint = endpoints.intern(&EndpointUrl::parse("http://both.test:81").unwrap(), None);
-        assert_eq!(endpoint.address(0, 0), None);
+        assert_eq!(endpoint.addresses().at(0, 0), None);
         endpoint.resolved(ips(&["::1", "10.0.0.2", "10.0.0.1"]).into_iter(), Instant::now());
-        let text = |turn, round| endpoint.address(turn, round).map(|a| a.to_string());
+        let text = |turn, round| dialled(&endpoint, turn, round);
         assert_eq!(text(0, 0).as_deref(), Some("10.0.0.1:81"));
         assert_eq!(text(1, 0).as_deref(), Some("10.0.0.2:81"));
         assert_eq!(text(1, 1).as_deref(), Some("10.0.0.1:81"));
@@ -229,8 +268,8 @@ mod tests {
         let none: Arc<[IpNet]> = Arc::from([]);
         let named = endpoints.intern(&EndpointUrl::parse("http://rebound.test").unwrap(), Some(&none));
         named.resolved(ips(&["127.0.0.1", "1.1.1.1"]).into_iter(), Instant::now());
-        assert_eq!(named.address(0, 0).unwrap().to_string(), "1.1.1.1:80");
-        assert_eq!(named.address(0, 1), None);
+        assert_eq!(dialled(&named, 0, 0).as_deref(), Some("1.1.1.1:80"));
+        assert_eq!(dialled(&named, 0, 1), None);
         let literal = endpoints.intern(&EndpointUrl::parse("http://10.0.0.1").unwrap(), Some(&none));
         assert!(!literal.is_usable());
         assert!(literal.problem().unwrap().contains("10.0.0.1 is a private address"));

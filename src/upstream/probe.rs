@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
-use pingora::connectors::http::v1::Connector;
+use http::{HeaderValue, Method, Uri, header};
+use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
+use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 
 use tokio::sync::OnceCell;
 
+use super::Upstream;
 use super::endpoint::Endpoint;
+use super::peer::dial;
 
 /// What questions say of whoever asks.
 const USER_AGENT: &str = concat!("chittyconnect/", env!("CARGO_PKG_VERSION"), " (health check)");
@@ -29,6 +32,8 @@ pub struct Place {
     pub sni: Box<str>,
     /// Path and query.
     pub target: Box<str>,
+    /// Whose endpoint it is, where it is a service's own: TLS is spoken as to it.
+    pub upstream: Option<Arc<Upstream>>,
 }
 
 /// Why there is no status.
@@ -64,10 +69,7 @@ impl Prober {
         let attempts = async {
             let mut failed = ProbeError::NoAddress;
             for round in 0..MAX_ADDRESSES {
-                let Some(address) = place.endpoint.address(turn, round) else { break };
-                let mut peer = HttpPeer::new(address, place.endpoint.url().tls, place.sni.to_string());
-                peer.options.connection_timeout = Some(limit);
-                peer.options.total_connection_timeout = Some(limit);
+                let Some(peer) = peer(place, turn, round, limit) else { break };
                 match self.status(&peer, place).await {
                     Err(ProbeError::Connect) => failed = ProbeError::Connect,
                     ended => return ended,
@@ -83,11 +85,12 @@ impl Prober {
         let made = self.connector.get_or_try_init(|| tokio::task::spawn_blocking(|| Connector::new(None)));
         let connector = made.await.map_err(|_| ProbeError::Broken)?;
         let (mut session, _) = connector.get_http_session(peer).await.map_err(|_| ProbeError::Connect)?;
-        let request = request(place).ok_or(ProbeError::Broken)?;
+        let request = request(place, session.as_http2().is_some()).ok_or(ProbeError::Broken)?;
         session.write_request_header(Box::new(request)).await.map_err(|_| ProbeError::Broken)?;
+        session.finish_request_body().await.map_err(|_| ProbeError::Broken)?;
         loop {
-            session.read_response().await.map_err(|_| ProbeError::Broken)?;
-            let status = session.resp_header().map_or(0, |header| header.status.as_u16());
+            session.read_response_header().await.map_err(|_| ProbeError::Broken)?;
+            let status = session.response_header().map_or(0, |header| header.status.as_u16());
             // Informational answers come before the one that counts (RFC 9110 §15.2).
             if status >= 200 {
                 return Ok(status);
@@ -105,8 +108,29 @@ impl std::fmt::Debug for Prober {
     }
 }
 
-fn request(place: &Place) -> Option<RequestHeader> {
+fn peer(place: &Place, turn: usize, round: usize, limit: Duration) -> Option<Box<HttpPeer>> {
+    let url = place.endpoint.url();
+    let mut peer = dial(place.endpoint.addresses().at(turn, round)?, url, &place.sni)?;
+    peer.options.connection_timeout = Some(limit);
+    peer.options.total_connection_timeout = Some(limit);
+    // One request to a connection, so that none is kept.
+    peer.options.max_h2_streams = 1;
+    if let Some(upstream) = place.upstream.as_ref().filter(|_| url.is_tls()) {
+        upstream.tls_of(&mut peer);
+        peer.options.alpn = ALPN::H2H1;
+    }
+    Some(peer)
+}
+
+fn request(place: &Place, http2: bool) -> Option<RequestHeader> {
     let mut request = RequestHeader::build(Method::GET, place.target.as_bytes(), None).ok()?;
+    if http2 {
+        let scheme = if place.endpoint.url().is_tls() { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(place.host.as_bytes()).path_and_query(&*place.target);
+        request.set_uri(uri.build().ok()?);
+        request.insert_header(header::USER_AGENT, USER_AGENT).ok()?;
+        return Some(request);
+    }
     request.insert_header(header::HOST, place.host.clone()).ok()?;
     request.insert_header(header::USER_AGENT, USER_AGENT).ok()?;
     request.insert_header(header::ACCEPT, "*/*").ok()?;

@@ -79,7 +79,8 @@ impl Resolver {
 
     /// Looks one name up. `Some` = it fails, and did not fail like this before.
     async fn resolve(&self, endpoint: Arc<Endpoint>) -> Option<String> {
-        let changed = match self.dns.lookup_ip(endpoint.url().host.as_str()).await {
+        let name = endpoint.url().name()?;
+        let changed = match self.dns.lookup_ip(name.as_str()).await {
             Ok(found) => {
                 let now = Instant::now();
                 let ttl = found.valid_until().saturating_duration_since(now).clamp(MIN_TTL, MAX_TTL);

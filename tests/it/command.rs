@@ -107,7 +107,8 @@ fn capabilities_that_are_not_built_are_a_warning_and_weaker_protection_is_an_err
     let mut rows = Rows::new();
     for (configuration, code, word) in [
         ("mcp: {enabled: true}", 0, "mcp"),
-        ("services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], retry: {attempts: 2}}]", 0, "retry"),
+        ("services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], retry: {attempts: 2}}]", 0, ""),
+        ("listeners: [{bind: \"127.0.0.1:8443\", mode: \"0660\"}]", 0, "mode"),
         (
             "services: [{id: a, endpoints: [\"http://127.0.0.1:1\"], auth: jwt}]",
             1,

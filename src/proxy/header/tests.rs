@@ -16,6 +16,7 @@ fn prepared(sent: &[(&'static str, &str)], change: impl FnOnce(&mut RequestConte
         forward_credentials: true,
         host: &HeaderValue::from_static("id.chitty.cc"),
         via: &via,
+        edits: &Edits::default(),
     };
     let arrival = Arrival { peer: "127.0.0.1", scheme: "http" };
     prepare_upstream(&mut request, &context, arrival, &policy).unwrap();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::uri::Authority;
 
-use super::later;
+use super::policy;
 use crate::model::name::Hostname;
-use crate::model::service::{Declaration, EndpointUrl, ServiceAuth, TimeoutsDeclaration};
+use crate::model::service::{Declaration, ServiceAuth, TimeoutsDeclaration, WeightedEndpoint};
 use crate::yaml::{FromYaml, Scalar, Section, Value};
 
 /// Shortest and longest time limit. Below 1 ms nothing answers; a day is longer than any one request should take, and
@@ -23,10 +23,7 @@ const BODY: RangeInclusive<ByteSize> = ByteSize(1)..=ByteSize::tib(1024);
 pub(super) fn read(entry: &Section<'_>) -> Declaration {
     let limits = entry.section("limits");
     let health = entry.section("health");
-    later::read_limits(&limits);
-    later::read_health(&health);
-    later::read(entry);
-    Declaration {
+    let mut declaration = Declaration {
         id: entry.required("id"),
         subdomain: entry.optional("subdomain"),
         aliases: entry.leaves("aliases"),
@@ -44,19 +41,19 @@ pub(super) fn read(entry: &Section<'_>) -> Declaration {
         enabled: entry.optional("enabled"),
         reason: entry.optional("reason"),
         ..Declaration::default()
-    }
+    };
+    policy::read(entry, &limits, &health, &mut declaration);
+    declaration
 }
 
 /// `http://host:port`, or `{url: http://host:port, weight: 1}`.
-fn read_endpoint(value: &Value<'_>) -> Option<EndpointUrl> {
+fn read_endpoint(value: &Value<'_>) -> Option<WeightedEndpoint> {
     if value.is_scalar() {
-        return value.read();
+        return value.read().map(|url| WeightedEndpoint { url, weight: 1 });
     }
     let section = value.section();
-    if let Some(weight) = section.value("weight") {
-        later::read_weight(&weight);
-    }
-    section.required("url")
+    let weight = policy::read_weight(&section);
+    section.required("url").map(|url| WeightedEndpoint { url, weight })
 }
 
 /// The first endpoint as it was written, however wrong it may be.

@@ -27,25 +27,20 @@ impl FromYaml for Hostname {
 }
 
 impl FromYaml for EndpointUrl {
-    const ACCEPTED: &'static str = "http://host:port or https://host:port";
+    const ACCEPTED: &'static str = "http://host:port, https://host:port, h2c://host:port or unix:/path";
 
     fn from_scalar(scalar: &Scalar) -> Result<Self, String> {
         let text = scalar.text()?;
-        let schemeless = !text.contains("://");
+        let schemeless = !text.contains("://") && !text.starts_with("unix:");
         let reason = match Self::parse(text) {
-            Ok(endpoint) if endpoint.port == 0 => "has the port 0",
+            Ok(endpoint) if endpoint.host().is_some() && endpoint.port() == 0 => "has the port 0",
             Ok(endpoint) => return Ok(endpoint),
-            Err(_) if is_later(text) => "comes with capability 4, which this build does not have",
             Err(_) if schemeless => "has no scheme",
             Err(EndpointError::NotUrl(_)) => "is not a URL",
             Err(EndpointError::Scheme(..)) => "has another scheme",
             Err(EndpointError::TooMuch(_)) => "has more than scheme, host and port",
+            Err(EndpointError::NotSocket(_)) => "is not the absolute path of a socket, of at most 107 bytes",
         };
         Err(format!("{} {reason}", scalar.shown()))
     }
-}
-
-/// Whether an endpoint is of a kind that a later capability brings.
-fn is_later(text: &str) -> bool {
-    text.starts_with("h2c://") || text.starts_with("unix:")
 }

@@ -23,7 +23,7 @@ fn a_bad_entry_costs_itself_and_keeps_all_its_reasons() {
     );
     let reasons: Vec<_> = rejected.reason.lines().collect();
     let expected = [
-        "s.yaml:5:17: services[1].endpoints[0]: \"10.0.0.2\" has no scheme; accepted: http://host:port or https://host:port",
+        "s.yaml:5:17: services[1].endpoints[0]: \"10.0.0.2\" has no scheme; accepted: http://host:port, https://host:port, h2c://host:port or unix:/path",
         "s.yaml:6:5: services[1].hots: unknown key; did you mean `hosts`?",
     ];
     assert_eq!(reasons, expected);
@@ -60,14 +60,50 @@ fn the_first_of_two_entries_with_one_id_keeps_it() {
 }
 
 #[test]
-fn an_entry_of_a_later_capability_is_refused_only_where_it_could_not_work() {
+fn what_is_weaker_or_without_effect_is_warned_of() {
     let file = parse(
-        "services:\n  - {id: one, tls: {ca_file: a.pem}}\n  - {id: two, balance: least_requests}\n  - {id: three, endpoints: \
-         [unix:/run/x]}\n  - {id: four, endpoints: [{url: \"http://a:1\", weight: 3}]}\n",
+        "services:\n  - {id: one, tls: {verify: false}}\n  - {id: two, balance: least_requests, hash_on: client_ip}\n  - \
+         {id: three, endpoints: [unix:/run/x]}\n  - {id: four, endpoints: [{url: \"http://a:1\", weight: 3}]}\n",
     );
-    assert_eq!(ids(&file), ["two", "four"]);
+    assert_eq!(ids(&file), ["one", "two", "three", "four"]);
     let warned: Vec<_> = file.warnings.iter().map(|warning| warning.path.as_str()).collect();
-    assert_eq!(warned, ["services[1].balance", "services[3].endpoints[0].weight"]);
+    assert_eq!(warned, ["services[0].tls.verify", "services[1].hash_on"]);
+}
+
+#[test]
+fn the_policies_of_a_service_are_read() {
+    use crate::model::service::{Balance, HashOn, RetryCause};
+    let file = parse(
+        "services:\n  - id: one\n    endpoints: [h2c://10.0.0.1:1, {url: \"https://a.test\", weight: 3}]\n    balance: \
+         consistent_hash\n    hash_on: header:X-Tenant\n    retry: {attempts: 1, on: [timeout, \"502\"], budget: 0}\n    \
+         outlier: {consecutive_errors: 2, eject_for: 1s, max_ejected: 1}\n    limits: {in_flight: 3}\n    health: {healthy: \
+         1, unhealthy: 4}\n    tls: {ca_file: ca.pem, sni: b.test, client_cert: c.pem, client_key: k.pem}\n    headers: \
+         {request: {set: {X-A: 1}, remove: [X-B]}, response: {set: {}, remove: [Server]}}\n",
+    );
+    let [one] = &file.declarations[..] else { panic!("{:?}", file.rejected) };
+    let weights: Vec<_> = one.endpoints.iter().flatten().map(|endpoint| endpoint.weight).collect();
+    assert_eq!(weights, [1, 3]);
+    assert_eq!(one.balance, Some(Balance::ConsistentHash));
+    assert_eq!(one.hash_on, Some(HashOn::Header("x-tenant".to_owned())));
+    assert_eq!(one.retry.on, Some(vec![RetryCause::Timeout, RetryCause::Status502]));
+    assert_eq!((one.retry.attempts, one.retry.budget), (Some(1), Some(0.0)));
+    assert_eq!((one.outlier.consecutive_errors, one.outlier.max_ejected), (Some(2), Some(1.0)));
+    assert_eq!((one.in_flight, one.health_healthy, one.health_unhealthy), (Some(3), Some(1), Some(4)));
+    assert_eq!(one.tls.client, Some(("c.pem".into(), "k.pem".into())));
+    let headers = one.headers.as_ref().unwrap();
+    assert_eq!(headers.request.set, [("x-a".to_owned(), "1".to_owned())]);
+    assert_eq!(
+        (&headers.request.remove[..], &headers.response.remove[..]),
+        (&["x-b".to_owned()][..], &["server".to_owned()][..])
+    );
+}
+
+#[test]
+fn a_rule_cannot_change_what_frames_a_message() {
+    let file =
+        parse("services: [{id: one, headers: {request: {set: {Content-Length: 1}, remove: [Host, Connection]}}}]\n");
+    let [rejected] = &file.rejected[..] else { panic!("{:?}", file.declarations) };
+    assert_eq!(rejected.reason.lines().count(), 3, "{}", rejected.reason);
 }
 
 #[test]

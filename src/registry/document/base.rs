@@ -20,7 +20,7 @@ const FIRST_ENDPOINTS: [&str; 3] = ["health", "api", "mcp"];
 /// The base URL, or why there is none.
 pub(super) fn of(entry: Entry<'_>, context: &Context) -> Result<EndpointUrl, String> {
     let listed = endpoints(entry);
-    let on_gateway = |found: &EndpointUrl| context.is_gateway(&found.host);
+    let on_gateway = |found: &EndpointUrl| found.host().is_some_and(|host| context.is_gateway(host));
     said(entry)
         .or_else(|| listed.iter().filter_map(|text| origin(text)).find(|found| !on_gateway(found)))
         .or_else(|| remote(entry).and_then(origin))

@@ -108,7 +108,7 @@ fn declaration(entry: Entry<'_>, wrapped: bool, context: &Context, guard: Option
         ..Declaration::default()
     };
     match base {
-        Ok(base) => declaration.endpoints = Some(vec![base]),
+        Ok(base) => declaration.endpoints = Some(vec![base.into()]),
         Err(why) => declaration.no_endpoint_because = Some(why),
     }
     admit(&declaration, context, guard).map_err(|flaw| flaw_of(&declaration, flaw))?;
@@ -141,10 +141,10 @@ fn admit(declaration: &Declaration, context: &Context, guard: Option<&Guard>) ->
         return Err(Flaw::because("name", format!("its id `{id}` is a word that the gateway keeps for itself")));
     }
     for endpoint in declaration.endpoints.iter().flatten() {
-        if context.is_gateway(&endpoint.host) {
+        if endpoint.url.host().is_some_and(|host| context.is_gateway(host)) {
             return Err(Flaw::because("url", "its base URL is this gateway"));
         }
-        check(endpoint, guard)
+        check(&endpoint.url, guard)
             .map_err(|refused| Flaw { guarded: true, ..Flaw::because("url", refused.to_string()) })?;
     }
     Ok(())
@@ -160,7 +160,8 @@ fn flaw_of(declaration: &Declaration, flaw: Flaw) -> Flaw {
 /// they are resolved.
 fn check(endpoint: &EndpointUrl, guard: Option<&Guard>) -> Result<(), Refused> {
     let Some(guard) = guard else { return Ok(()) };
-    let host = endpoint.host.as_str();
+    // Sockets of this host are in the operator's own files alone: no document's endpoint is read as one.
+    let Some(host) = endpoint.host().map(Hostname::as_str) else { return guard.check(Ipv4Addr::LOCALHOST.into()) };
     let literal = endpoint
         .ip()
         .or_else(|| (host == "localhost" || host.ends_with(".localhost")).then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
@@ -204,6 +205,6 @@ fn display_name(entry: Entry<'_>, wrapped: bool, id: &ServiceKey) -> Option<Stri
 
 /// The label under the domain, where the entry or its base URL says one.
 fn subdomain(entry: Entry<'_>, base: Option<&EndpointUrl>, context: &Context) -> Option<ServiceKey> {
-    let from_base = || base.and_then(|base: &EndpointUrl| Hostname::label_under(&base.host, &context.domain));
+    let from_base = || Hostname::label_under(base?.host()?, &context.domain);
     entry.texts(&["sub", "subdomain"]).find_map(first_label).or_else(from_base)
 }

@@ -23,9 +23,17 @@ const MCP_PATH: &str = "/mcp";
 #[must_use]
 pub fn health_url(declaration: &Declaration) -> Option<Url> {
     declaration.health_url.clone().or_else(|| {
-        let base = declaration.endpoints.as_ref()?.first()?;
-        resolve(base, declaration.health_path.as_deref().unwrap_or(DEFAULT_PATH))
+        let base = &declaration.endpoints.as_ref()?.first()?.url;
+        // A socket has no URL that anybody else could ask.
+        base.host()?;
+        resolve(base, health_path(declaration))
     })
+}
+
+/// The path on a service's endpoints where its health is asked.
+#[must_use]
+pub fn health_path(declaration: &Declaration) -> &str {
+    declaration.health_path.as_deref().unwrap_or(DEFAULT_PATH)
 }
 
 /// A place: absolute, or a path on the base URL.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::target::{Answer, Target};
+use super::target::{Answer, Target, is_well};
 use crate::model::time::Time;
 use crate::telemetry::metrics::EndpointUp;
 use crate::upstream::probe::ProbeError;
@@ -74,10 +74,9 @@ pub(super) struct Finding {
 impl Finding {
     /// What the answers of one round say together.
     pub(super) fn of(answers: &[Answer], at: Time) -> Self {
-        let is_well = |answer: &Answer| answer.is_ok_and(|code| (200..300).contains(&code));
         let worst = answers.iter().find(|answer| answer.is_err());
-        let worst = worst.or_else(|| answers.iter().find(|answer| !is_well(answer))).or(answers.first());
-        let health = if answers.iter().all(is_well) {
+        let worst = worst.or_else(|| answers.iter().find(|answer| !is_well(**answer))).or(answers.first());
+        let health = if answers.iter().copied().all(is_well) {
             Health::Healthy
         } else if answers.iter().any(Result::is_ok) {
             Health::Degraded
@@ -112,7 +111,7 @@ impl Found {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.finding = Finding::of(answers, Time::now());
         for (gauge, answer) in last.gauges.iter().zip(answers) {
-            gauge.set(answer.is_ok_and(|code| (200..300).contains(&code)));
+            gauge.set(is_well(*answer));
         }
     }
 

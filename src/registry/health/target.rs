@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::model::name::ServiceKey;
 use crate::model::service::{EndpointUrl, Service};
-use crate::registry::document::health_url;
+use crate::registry::document::health_path;
 use crate::registry::source::is_trusted;
 use crate::telemetry::metrics::{EndpointUp, Metrics};
 use crate::upstream::Upstream;
@@ -94,30 +94,40 @@ impl Target {
 
     /// Asks every place once; each waits for its own turn.
     pub(super) async fn ask(&self, prober: &Prober, permits: &Semaphore, turn: usize) -> Vec<Answer> {
-        let one = async |place| {
+        let one = async |place: &Place| {
             let _turn = permits.acquire().await.map_err(|_| ProbeError::NoAddress)?;
-            prober.ask(place, turn, self.timeout).await
+            let answer = prober.ask(place, turn, self.timeout).await;
+            // At once, however long the others take.
+            self.upstream.probed(&place.endpoint, is_well(answer));
+            answer
         };
         join_all(self.places.iter().map(one)).await
     }
 }
 
+/// Whether an answer says that all is well.
+pub(super) fn is_well(answer: Answer) -> bool {
+    answer.is_ok_and(|code| (200..300).contains(&code))
+}
+
 /// Where a service's health is asked: on each of its endpoints, unless its source names another host for it.
-fn places(upstream: &Upstream, endpoints: &Endpoints) -> Vec<Place> {
+fn places(upstream: &Arc<Upstream>, endpoints: &Endpoints) -> Vec<Place> {
     let service = upstream.service();
-    let Some(url) = health_url(&service.declared) else { return Vec::new() };
+    if service.endpoints.is_empty() {
+        return Vec::new();
+    }
+    let Some(url) = &service.declared.health_url else {
+        return upstream.places(health_path(&service.declared)).collect();
+    };
     let target = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
-    let Ok(origin) = EndpointUrl::origin_of(&url, url.as_str()) else { return Vec::new() };
-    if service.endpoints.is_empty() {
-        return Vec::new();
-    }
-    if service.endpoints.contains(&origin) {
+    let Ok(origin) = EndpointUrl::origin_of(url, url.as_str()) else { return Vec::new() };
+    if service.endpoints.iter().any(|endpoint| endpoint.url == origin) {
         return upstream.places(&target).collect();
     }
-    elsewhere(service, &url, &origin, &target, endpoints).into_iter().collect()
+    elsewhere(service, url, &origin, &target, endpoints).into_iter().collect()
 }
 
 /// A place that is none of the service's endpoints: as trusted as the source that says so, which need not be the one that
@@ -130,7 +140,7 @@ fn elsewhere(service: &Service, url: &Url, origin: &EndpointUrl, target: &str, e
         _ => &nowhere,
     };
     let endpoint = endpoints.intern(origin, (!is_trusted(by)).then_some(allowed));
-    let sni = if origin.tls { url.host_str().unwrap_or_default() } else { "" };
+    let sni = if origin.is_tls() { url.host_str().unwrap_or_default() } else { "" };
     let host = HeaderValue::from_str(&origin.authority()).ok()?;
-    Some(Place { endpoint, host, sni: sni.into(), target: target.into() })
+    Some(Place { endpoint, host, sni: sni.into(), target: target.into(), upstream: None })
 }

@@ -43,7 +43,7 @@ fn asked(source: &str, health: &str) -> bool {
     let endpoints = Endpoints::default();
     let declared = |endpoint: Option<&str>, health: Option<&str>| Declaration {
         id: Some(ServiceKey::parse("svc").unwrap()),
-        endpoints: endpoint.map(|url| vec![EndpointUrl::parse(url).unwrap()]),
+        endpoints: endpoint.map(|url| vec![EndpointUrl::parse(url).unwrap().into()]),
         health_url: health.map(|url| url.parse().unwrap()),
         ..Declaration::default()
     };
@@ -54,7 +54,7 @@ fn asked(source: &str, health: &str) -> bool {
     assert!(service.trusted);
     let metrics = Metrics::new().unwrap();
     let host = "svc.chitty.cc".to_owned().try_into().unwrap();
-    let upstream = Arc::new(Upstream::new(service, &host, &endpoints, metrics.service("svc")));
+    let upstream = Arc::new(Upstream::new(service, &host, &endpoints, metrics.service("svc"), None));
     let target = Target::of(&upstream, &endpoints);
     assert!(target.is_asked());
     target.is_usable()

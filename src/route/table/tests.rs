@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::service::{Declaration, EndpointUrl, Timeouts};
+use crate::model::service::{Balance, Declaration, EndpointUrl, HashOn, HeaderRules, OutlierPolicy, RetryPolicy};
+use crate::model::service::{Timeouts, UpstreamTls};
 
 fn service(id: &str, subdomain: &str, aliases: &[&str], hosts: &[&str]) -> Service {
     Service {
@@ -12,11 +13,19 @@ fn service(id: &str, subdomain: &str, aliases: &[&str], hosts: &[&str]) -> Servi
         subdomain: ServiceKey::parse(subdomain).unwrap(),
         aliases: aliases.iter().map(|name| ServiceKey::parse(name).unwrap()).collect(),
         hosts: hosts.iter().map(|name| Hostname::parse(name).unwrap()).collect(),
-        endpoints: vec![EndpointUrl::parse("http://127.0.0.1:9001").unwrap()],
+        endpoints: vec![EndpointUrl::parse("http://127.0.0.1:9001").unwrap().into()],
         trusted: true,
         allowed_networks: Arc::from([]),
         timeouts: Timeouts::default(),
         body_bytes: None,
+        in_flight: 1,
+        balance: Balance::default(),
+        hash_on: HashOn::default(),
+        retry: RetryPolicy::default(),
+        outlier: OutlierPolicy::default(),
+        health: None,
+        tls: UpstreamTls::default(),
+        headers: HeaderRules::default(),
         auth: crate::model::service::ServiceAuth::None,
         forward_credentials: true,
         enabled: true,

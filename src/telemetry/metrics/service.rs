@@ -50,7 +50,7 @@ pub(super) const CODE_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "
 /// The handles of one service, each looked up on first use.
 pub struct ServiceMetrics {
     id: Box<str>,
-    vecs: (IntCounterVec, HistogramVec, HistogramVec),
+    vecs: (IntCounterVec, HistogramVec, HistogramVec, IntCounterVec),
     requests: [[OnceLock<IntCounter>; CODE_CLASSES.len()]; 4],
     durations: [OnceLock<Histogram>; 4],
     upstream: OnceLock<Histogram>,
@@ -65,10 +65,16 @@ impl fmt::Debug for ServiceMetrics {
 }
 
 impl ServiceMetrics {
-    pub(super) fn new(id: &str, requests: &IntCounterVec, durations: &HistogramVec, upstream: &HistogramVec) -> Self {
+    pub(super) fn new(
+        id: &str,
+        requests: &IntCounterVec,
+        durations: &HistogramVec,
+        upstream: &HistogramVec,
+        ejections: &IntCounterVec,
+    ) -> Self {
         Self {
             id: id.into(),
-            vecs: (requests.clone(), durations.clone(), upstream.clone()),
+            vecs: (requests.clone(), durations.clone(), upstream.clone(), ejections.clone()),
             requests: Default::default(),
             durations: Default::default(),
             upstream: OnceLock::new(),
@@ -91,6 +97,13 @@ impl ServiceMetrics {
         self.durations[kind as usize]
             .get_or_init(|| self.vecs.1.with_label_values(&[&self.id, kind.as_str()]))
             .observe(duration.as_secs_f64());
+    }
+
+    /// Counts an endpoint that is left out.
+    pub fn ejected(&self) {
+        if !self.retired.load(Ordering::Relaxed) {
+            self.vecs.3.with_label_values(&[&self.id]).inc();
+        }
     }
 
     /// Counts nothing from now on.

@@ -83,8 +83,8 @@ proptest! {
                 prop_assert!(one.id.as_ref().is_some_and(|id| !id.is_reserved()));
                 prop_assert_eq!(one.endpoints.is_none(), one.no_endpoint_because.is_some());
                 for endpoint in one.endpoints.iter().flatten() {
-                    prop_assert!(!context().is_gateway(&endpoint.host));
-                    prop_assert!(trusted || endpoint.ip().is_none_or(|ip| guard.check(ip).is_ok()));
+                    prop_assert!(!endpoint.url.host().is_some_and(|host| context().is_gateway(host)));
+                    prop_assert!(trusted || endpoint.url.ip().is_none_or(|ip| guard.check(ip).is_ok()));
                 }
                 let _ = health_url(one);
             }

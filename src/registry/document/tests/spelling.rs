@@ -239,7 +239,7 @@ fn health_is_asked_where_any_spelling_says() {
 fn a_path_of_health_stays_a_path_so_that_other_endpoints_keep_it() {
     let mut read = entry(json!({"name": "x", "url": URL, "endpoints": {"health": "/x"}})).unwrap();
     assert_eq!((read.health_path.as_deref(), read.health_url.as_ref()), (Some("/x"), None));
-    read.endpoints = Some(vec!["http://10.0.0.1:9001".to_owned().try_into().unwrap()]);
+    read.endpoints = Some(vec![crate::model::service::EndpointUrl::parse("http://10.0.0.1:9001").unwrap().into()]);
     assert_eq!(health_url(&read).unwrap().as_str(), "http://10.0.0.1:9001/x");
 }
 
