@@ -42,6 +42,7 @@ use crate::registry::Registry;
 use crate::registry::document::Context;
 use crate::registry::health::HealthWatch;
 use crate::registry::report::RoutesReport;
+use crate::registry::switch::{SwitchError, Switches};
 use crate::route::Routes;
 use crate::store::embedded::{Embedded, OpenError};
 use crate::store::{EventSink, Store};
@@ -80,6 +81,8 @@ pub enum StartError {
     Socket { path: PathBuf, source: io::Error },
     #[error("admin.metrics: cannot listen on {address}")]
     AdminAddress { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Switches(#[from] SwitchError),
     #[error("the name resolver cannot be started: {0}")]
     Resolver(String),
     #[error("metrics cannot be registered")]
@@ -107,6 +110,7 @@ struct Shared {
     access_log: AccessLogger,
     registry: Arc<Registry>,
     publisher: Arc<Publisher>,
+    switches: Arc<Switches>,
     endpoints: Arc<Endpoints>,
     resolver: Resolver,
     lifecycle: Lifecycle,
@@ -125,15 +129,20 @@ impl Shared {
             Resolver::new(Arc::clone(&endpoints)).map_err(|error| StartError::Resolver(error.to_string()))?;
         let context = Context::new(&config.route, own);
         let registry = Arc::new(Registry::new(config.registry.clone(), context, Arc::clone(&metrics)));
+        let switches = Arc::new(Switches::open(&config.store.path)?);
         let publisher = Arc::new(Publisher::new(
             config.route.clone(),
             config.api.clone(),
+            Arc::clone(&switches),
             Arc::clone(&endpoints),
             Arc::clone(&metrics),
         ));
         let lifecycle = Lifecycle::new();
         let in_flight = InFlight::default();
-        Ok((Self { metrics, access_log, registry, publisher, endpoints, resolver, lifecycle, in_flight }, writer))
+        Ok((
+            Self { metrics, access_log, registry, publisher, switches, endpoints, resolver, lifecycle, in_flight },
+            writer,
+        ))
     }
 
     /// Tells the table in force, with everything that sources said.

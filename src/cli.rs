@@ -10,6 +10,7 @@ mod migrate;
 mod output;
 mod routes;
 mod serve;
+mod service;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +63,11 @@ enum Command {
         configured: Configured,
         #[command(flatten)]
         output: Output,
+    },
+    /// Switch a service off and on, kept over a restart
+    Service {
+        #[command(subcommand)]
+        command: service::ServiceCommand,
     },
     /// Look after the store: copy it out and in, check it, mend it
     Store {
@@ -127,6 +133,7 @@ impl Cli {
             Command::Explain { url, configured, output } => explain::run(&url, &configured, output.format),
             Command::Keys { command } => keys::run(command),
             Command::Migrate { dry_run, configured, output } => migrate::run(dry_run, &configured, output.format),
+            Command::Service { command } => service::run(command),
             Command::Store { command } => store::run(command),
             Command::Routes { configured, output } => routes::run(&configured, output.format),
         };

@@ -17,6 +17,7 @@ pub mod report;
 mod snapshot;
 pub mod source;
 mod state;
+pub mod switch;
 
 #[cfg(test)]
 mod tests;
@@ -174,6 +175,12 @@ impl Registry {
     /// [`Registry::spawn`].
     pub async fn refresh_now(&self) {
         self.command(Command::Refresh).await;
+    }
+
+    /// Has what is known published once more, for something beside the sources has changed. Ends when published; waits for
+    /// [`Registry::spawn`].
+    pub async fn republish(&self) {
+        self.command(Command::Republish).await;
     }
 
     /// Has the embedded registry list anew what is registered. Ends when that is published.

@@ -3,26 +3,36 @@
 
 mod key;
 pub(super) mod remote;
+mod service;
 mod store;
 
 use std::error::Error;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::service::SwitchWords;
 use super::Degraded;
 use crate::blob::Files;
 use crate::problem::Problem;
+use crate::registry::Registry;
 use crate::registry::report::RoutesReport;
+use crate::registry::switch::Switches;
+use crate::route::Routes;
 use crate::route::explain::Explanation;
 use crate::store::Store;
 use crate::telemetry::describe;
 use crate::telemetry::metrics::Metrics;
+
+/// Largest body: a batch of an import has far less.
+const MAX_BODY: usize = 4 << 20;
 
 /// How far the process is: what `/readyz` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +56,12 @@ pub struct AdminState {
     pub degraded: Degraded,
     /// The table in force, with everything that sources said.
     pub routes: ReportRoutes,
+    /// The table in force.
+    pub table: Routes,
+    /// The sources of services.
+    pub registry: Arc<Registry>,
+    /// Services that are switched by command.
+    pub switches: Arc<Switches>,
     /// Explains one URL with the table in force.
     pub explain: Explain,
     /// Durable data.
@@ -81,7 +97,7 @@ pub fn metrics_router(state: AdminState) -> Router {
 }
 
 /// What the command line asks: `/routes`, `/explain?url=`, `/keys`, `POST /keys`, `POST /keys/import`,
-/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, `GET /keys/{id}/s3`, what `store` has, and the three of [`metrics_router`].
+/// `POST /keys/{id}/revoke`, `POST /keys/{id}/rotate`, `GET /keys/{id}/s3`, `POST /services/{name}/enable|disable`, what `store` has, and the three of [`metrics_router`].
 pub fn socket_router(state: AdminState) -> Router {
     Router::new()
         .route("/routes", get(routes))
@@ -91,6 +107,8 @@ pub fn socket_router(state: AdminState) -> Router {
         .route("/keys/{id}/revoke", post(key::revoke))
         .route("/keys/{id}/rotate", post(key::rotate))
         .route("/keys/{id}/s3", get(key::s3))
+        .route("/services/{name}/enable", post(service::enable))
+        .route("/services/{name}/disable", post(service::disable))
         .merge(store::router())
         .with_state(state.clone())
         .merge(metrics_router(state))
@@ -131,6 +149,13 @@ async fn explain_url(State(state): State<AdminState>, Query(asked): Query<Asked>
         Ok(explanation) => axum::Json(explanation).into_response(),
         Err(message) => Problem::bad_request(message).response("", &http::HeaderMap::new()),
     }
+}
+
+/// The JSON that `command` sends.
+async fn read<T: DeserializeOwned>(body: Body, command: &str) -> Result<T, Problem> {
+    let not_ours = || Problem::bad_request(format!("the body is not the JSON that `{command}` of this version sends"));
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| not_ours())?;
+    serde_json::from_slice(&body).map_err(|_| not_ours())
 }
 
 /// With its cause, unlike to clients: who asks on the socket is the operator.

@@ -143,6 +143,9 @@ fn admin_state(
         s3_signer: secret.key_for(Purpose::S3Secrets),
         s3_endpoint: shared.publisher.config.s3_endpoint(),
         routes: shared.report_routes(),
+        table: shared.publisher.routes.clone(),
+        registry: Arc::clone(&shared.registry),
+        switches: Arc::clone(&shared.switches),
         explain: Arc::new(move |url| {
             let (registry, publisher) = &shared_by_explain;
             let rejected = rejected_of(&registry.merged());

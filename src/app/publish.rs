@@ -8,6 +8,7 @@ use crate::api::discovery::Documents;
 use crate::api::registry::Listing;
 use crate::registry::merge::Merged;
 use crate::registry::source::STATIC;
+use crate::registry::switch::Switches;
 use crate::route::table::Table;
 use crate::route::{self, Routes};
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +24,7 @@ pub(super) struct Publisher {
     pub(super) documents: Arc<Documents>,
     /// Its services, as documents.
     pub(super) listing: Arc<Listing>,
+    switches: Arc<Switches>,
     endpoints: Arc<Endpoints>,
     metrics: Arc<Metrics>,
     /// Held while a table is built, so that two never pass each other.
@@ -34,6 +36,7 @@ impl Publisher {
     pub(super) fn new(
         config: route::Config,
         discovery: api::Config,
+        switches: Arc<Switches>,
         endpoints: Arc<Endpoints>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -44,6 +47,7 @@ impl Publisher {
             listing: Arc::default(),
             routes: Routes::new(empty),
             config,
+            switches,
             endpoints,
             metrics,
             building: Mutex::new(()),
@@ -57,9 +61,11 @@ impl Publisher {
             merged.sources.iter().enumerate().map(|(index, source)| (&*source.name, index + 1)).collect();
         let rank = |source: &str| if source == STATIC { 0 } else { order.get(source).copied().unwrap_or(usize::MAX) };
         let before = self.routes.load();
+        let mut services = merged.services.clone();
+        self.switches.apply(&mut services);
         let table = Table::build(
             Arc::clone(&self.config),
-            merged.services.clone(),
+            services,
             &rank,
             !merged.settled(),
             &self.endpoints,

@@ -37,6 +37,8 @@ pub(super) enum Command {
     Refresh(oneshot::Sender<()>),
     /// Of the embedded registry alone.
     Relist(oneshot::Sender<()>),
+    /// What is known, once more.
+    Republish(oneshot::Sender<()>),
 }
 
 /// All sources and their lists.
@@ -114,6 +116,10 @@ impl Aggregator {
                     Some(Command::Refresh(done)) => self.refresh(done, |_| true),
                     Some(Command::Relist(done)) => {
                         self.refresh(done, |config| matches!(config, SourceConfig::Embedded(_)));
+                    }
+                    Some(Command::Republish(done)) => {
+                        self.publish(&board, &publish);
+                        let _ = done.send(());
                     }
                     Some(Command::Reload(config, done)) => {
                         self.reload(*config).await;

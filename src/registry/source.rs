@@ -17,6 +17,8 @@ pub(super) use crate::telemetry::describe;
 
 /// The name that static services go by where a source is named.
 pub const STATIC: &str = "services";
+/// The same for what `service enable` and `service disable` said.
+pub const SERVICE_COMMAND: &str = "command";
 
 /// Whether the source of this name is the operator's own, and so may point anywhere.
 #[must_use]

@@ -51,6 +51,7 @@ mod reload;
 mod schema;
 mod service_auth;
 mod service_status;
+mod service_switch;
 mod sessions;
 mod store_crash;
 mod store_damage;

@@ -4,13 +4,12 @@
 //! Causes of errors are told here, unlike to clients: who asks on the socket is the operator.
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header;
-use serde::de::DeserializeOwned;
 
-use super::{AdminState, answer, failed};
+use super::{AdminState, answer, failed, read};
 use crate::auth::key::import::{ImportWords, import as import_keys};
 use crate::auth::key::list::{KeyList, ListedKey};
 use crate::auth::key::request::KeyWords;
@@ -20,9 +19,6 @@ use crate::auth::s3::S3Facts;
 use crate::model::id::KeyId;
 use crate::problem::Problem;
 use crate::store::StoreError;
-
-/// Largest body: a batch of an import has far less.
-const MAX_BODY: usize = 4 << 20;
 
 /// An answer that ever holds a whole key is kept by nobody on its way.
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
@@ -115,10 +111,4 @@ pub(super) async fn import(State(state): State<AdminState>, body: Body) -> Respo
         }
         Err(error) => failed(error),
     }
-}
-
-async fn read<T: DeserializeOwned>(body: Body, command: &str) -> Result<T, Problem> {
-    let not_ours = || Problem::bad_request(format!("the body is not the JSON that `{command}` of this version sends"));
-    let body = to_bytes(body, MAX_BODY).await.map_err(|_| not_ours())?;
-    serde_json::from_slice(&body).map_err(|_| not_ours())
 }
