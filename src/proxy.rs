@@ -255,7 +255,12 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         let limit = self.body_limit(context);
-        limit::count_body(&mut context.body_bytes, body.as_ref().map_or(0, Bytes::len), limit).map_err(failed)?;
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        limit::count_body(&mut context.body_bytes, bytes, limit).map_err(failed)?;
+        let over_http_2 = connection_of(session).is_none() && !end_of_stream && !attempt::is_grpc(session);
+        if over_http_2 && context.pace.is_too_slow(bytes, self.parts.config.limits.body_min_rate) {
+            return Err(failed(Problem::request_timeout()));
+        }
         if let Some(connection) = connection_of(session) {
             connection.deadline().moved();
             if end_of_stream {
@@ -335,10 +340,14 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         _body: &mut Option<Bytes>,
         _end_of_stream: bool,
-        _context: &mut Box<RequestContext>,
+        context: &mut Box<RequestContext>,
     ) -> Result<Option<Duration>> {
-        if let Some(connection) = connection_of(session) {
-            connection.deadline().moved();
+        match connection_of(session) {
+            Some(connection) => connection.deadline().moved(),
+            None if attempt::total_left(context).is_some_and(|left| left.is_zero()) => {
+                return Err(Error::explain(ErrorType::ReadTimedout, "the whole took too long").into_up());
+            }
+            None => {}
         }
         Ok(None)
     }

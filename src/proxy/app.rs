@@ -46,8 +46,7 @@ impl GatewayApp {
         let config = &gateway.parts.config;
         let limits = config.limits.clone();
         let admission = Admission::new(&limits, &config.trusted_proxies, listeners, &gateway.parts.metrics);
-        let patience =
-            Patience { idle: limits.idle_timeout, header: limits.header_timeout, body_rate: limits.body_min_rate };
+        let patience = Patience::of(&limits);
         let mut proxy = http_proxy(conf, gateway);
         let mut options = HttpServerOptions::default();
         options.h2c = true;

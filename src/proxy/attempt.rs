@@ -58,7 +58,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &[u8]) -> Option<&'h [u8]> {
 /// Chooses where the next attempt goes; `None` = nothing is left.
 pub(super) fn next(session: &Session, context: &mut RequestContext) -> Option<Box<HttpPeer>> {
     let upstream = context.upstream.as_ref()?;
-    let wanted = wanted(session, upstream);
+    let wanted = wanted(session, context, upstream);
     let (index, label, peer) = upstream.select(context.seed, &context.tries, |selected| {
         Some((selected.index, selected.member.endpoint().label(), upstream.peer(&selected, wanted)?))
     })??;
@@ -72,16 +72,20 @@ pub(super) fn next(session: &Session, context: &mut RequestContext) -> Option<Bo
 
 /// What the request asks of its connection. Over HTTP/2 the gateway sees no connection of the client's, so that its own
 /// deadlines do not work there: Pingora's read timeout takes their place, but for answers that may well be silent.
-fn wanted(session: &Session, upstream: &Upstream) -> Wanted {
+fn wanted(session: &Session, context: &RequestContext, upstream: &Upstream) -> Wanted {
     if connection_of(session).is_some() {
         return Wanted { upgrade: session.as_downstream().is_upgrade_req(), read: None };
     }
-    let headers = &session.req_header().headers;
-    let begins =
-        |name, text: &[u8]| headers.get(name).is_some_and(|value: &HeaderValue| value.as_bytes().starts_with(text));
-    let patient = begins(http::header::CONTENT_TYPE, b"application/grpc")
-        || headers.get_all(http::header::ACCEPT).iter().any(|value| header::accepts_event_stream(value.as_bytes()));
-    Wanted { upgrade: false, read: upstream.service().timeouts.read.filter(|_| !patient) }
+    let mut accepted = session.req_header().headers.get_all(http::header::ACCEPT).iter();
+    let patient = is_grpc(session) || accepted.any(|value| header::accepts_event_stream(value.as_bytes()));
+    let read = upstream.service().timeouts.read.filter(|_| !patient);
+    Wanted { upgrade: false, read: read.into_iter().chain(total_left(context)).min() }
+}
+
+/// Whether a request is a call of gRPC, whose messages may be far apart.
+pub(super) fn is_grpc(session: &Session) -> bool {
+    let kind = session.req_header().headers.get(http::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// There was no connection. Says in `error` whether there is another attempt.

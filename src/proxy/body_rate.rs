@@ -68,6 +68,28 @@ impl BodyRate {
     }
 }
 
+/// The pace of a body over HTTP/2, where nobody sees how long its client was waited for: it is looked at whenever a piece
+/// comes in. A client that was held up by us has sent what its window holds by then, far more than any rate asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    since: Option<Instant>,
+    received: u64,
+}
+
+impl Pace {
+    /// A piece came in. `true` = what came in over the last window is too little.
+    pub(super) fn is_too_slow(&mut self, bytes: usize, per_second: u64) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.received += bytes as u64;
+        if since.elapsed() < WINDOW {
+            return false;
+        }
+        let too_slow = self.received < per_second.saturating_mul(WINDOW.as_secs());
+        *self = Self { since: Some(Instant::now()), received: 0 };
+        too_slow
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +108,18 @@ mod tests {
             rate.received(1000);
         }
         assert!(!waits(&mut rate, 2).await, "9,000 bytes in ten seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_of_pieces_is_seen_at_the_first_one_after_ten_seconds() {
+        let mut pace = Pace::default();
+        for _ in 0..10 {
+            assert!(!pace.is_too_slow(100, 1024));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(pace.is_too_slow(100, 1024));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!pace.is_too_slow(16_384, 1024), "held up, and then all at once");
     }
 
     #[tokio::test(start_paused = true)]

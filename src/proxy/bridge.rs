@@ -20,6 +20,8 @@ use pingora_proxy::Session;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
+use super::body_rate::Pace;
+use super::connection::Patience;
 use super::limit::count_body;
 use super::target;
 use crate::model::request::RequestFacts;
@@ -77,7 +79,10 @@ pub(super) async fn answer(
     router: &Router,
     (request, mut chunks): (Request<Body>, Option<Chunks>),
     limit: u64,
+    patience: Patience,
 ) -> Result<Response, Ended> {
+    let over_http_2 = session.req_header().version == Version::HTTP_2;
+    let mut pace = Pace::default();
     let mut handler = std::pin::pin!(router.clone().oneshot(request));
     let mut read = 0;
     if chunks.is_some() && expects_continue(session) {
@@ -108,9 +113,12 @@ pub(super) async fn answer(
                             response = &mut handler => {
                                 return Ok(unfailing(response));
                             }
-                            chunk = session.as_downstream_mut().read_body_or_idle(finished) => match chunk.map_err(Ended::Client)? {
+                            chunk = read_piece(session, finished, patience) => match chunk? {
                                 Some(chunk) => {
                                     count_body(&mut read, chunk.len(), limit).map_err(Ended::Problem)?;
+                                    if over_http_2 && pace.is_too_slow(chunk.len(), patience.body_rate) {
+                                        return Err(Ended::Problem(Problem::request_timeout()));
+                                    }
                                     if let Some(chunks) = &chunks {
                                         chunks.try_send(Ok(chunk)).ok();
                                     }
@@ -123,6 +131,20 @@ pub(super) async fn answer(
                         }
                     }
                 }
+    }
+}
+
+/// A piece of the request's body; `None` = its end. Once it is `finished`, waits for the client to leave. Over HTTP/2 it is
+/// waited for here for `patience.idle`; over HTTP/1.1 the connection sees to that.
+async fn read_piece(session: &mut Session, finished: bool, patience: Patience) -> Result<Option<Bytes>, Ended> {
+    let over_http_2 = session.req_header().version == Version::HTTP_2;
+    let piece = session.as_downstream_mut().read_body_or_idle(finished);
+    if finished || !over_http_2 {
+        return piece.await.map_err(Ended::Client);
+    }
+    match tokio::time::timeout(patience.idle, piece).await {
+        Ok(piece) => piece.map_err(Ended::Client),
+        Err(_) => Err(Ended::Problem(Problem::request_timeout())),
     }
 }
 
@@ -156,7 +178,7 @@ pub(super) fn header_of(session: &Session, response: &Response) -> Result<Respon
         let exact = response.body().size_hint().exact().filter(|_| session.req_header().method != Method::HEAD);
         if let Some(length) = exact {
             header.insert_header(header::CONTENT_LENGTH, length.to_string())?;
-        } else if session.req_header().version >= Version::HTTP_11 {
+        } else if session.req_header().version == Version::HTTP_11 {
             header.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
         }
     }

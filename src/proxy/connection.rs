@@ -30,6 +30,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use super::Limits;
 use super::body_rate::BodyRate;
 use super::deadline::Deadline;
 
@@ -85,6 +86,12 @@ pub struct Patience {
     pub header: Duration,
     /// For bodies: bytes a second at least.
     pub body_rate: u64,
+}
+
+impl Patience {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self { idle: limits.idle_timeout, header: limits.header_timeout, body_rate: limits.body_min_rate }
+    }
 }
 
 /// See the module's description.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayString;
 use uuid::Uuid;
 
+use super::body_rate::Pace;
 use super::in_flight::Ticket;
 use crate::route::hostname::RequestHost;
 use crate::telemetry::metrics::RouteKind;
@@ -105,6 +106,8 @@ pub struct RequestContext {
     pub body_read: bool,
     /// Whether its body may be as large as a file.
     pub takes_file: bool,
+    /// How fast its body comes in, over HTTP/2.
+    pub(super) pace: Pace,
     /// Request body bytes seen.
     pub body_bytes: u64,
     /// The word of the error it ended with.
@@ -138,6 +141,7 @@ impl RequestContext {
             upstream_took: None,
             body_read: false,
             takes_file: false,
+            pace: Pace::default(),
             body_bytes: 0,
             error: None,
         }

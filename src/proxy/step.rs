@@ -11,6 +11,7 @@ use pingora::protocols::http::v1::server::HttpSession;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
+use super::connection::Patience;
 use super::context::{RequestContext, RequestId, Rewrite};
 use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, peer_of, target};
 use crate::auth::authenticator::names_another;
@@ -133,6 +134,10 @@ impl Gateway {
         Ok(())
     }
 
+    fn patience(&self) -> Patience {
+        Patience::of(&self.parts.config.limits)
+    }
+
     pub(super) fn body_limit(&self, context: &RequestContext) -> u64 {
         if context.takes_file {
             // The file itself is measured where it is read: S3 clients wrap it into chunks with signatures.
@@ -154,7 +159,7 @@ impl Gateway {
             RequestFacts { id: context.id.as_str().into(), client: context.client, host: context.host().into() };
         let request = bridge::request(session, &local.path, facts)?;
         let router = if local.by_s3 { &self.parts.files } else { &self.parts.router };
-        let response = bridge::answer(session, router, request, self.body_limit(context)).await?;
+        let response = bridge::answer(session, router, request, self.body_limit(context), self.patience()).await?;
         context.error = response.extensions().get::<ErrorWord>().map(|word| word.0);
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;

@@ -102,7 +102,7 @@ fn a_file_of_switches_that_cannot_be_understood_stops_the_start() {
     let place = daemon.into_place();
     let file = place.path().join("data/services.json");
     fs::write(&file, "{\"format\": \"another\"}").unwrap();
-    let refused = place.try_start().err().expect("it must not start");
+    let refused = place.try_start().expect_err("it must not start");
     let said = format!("{refused:?}");
     assert!(said.contains("services.json") && said.contains("switched off"), "{said}");
 }
