@@ -45,11 +45,11 @@ pub fn resolve_dots(path: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
     Ok(Cow::Owned(resolved))
 }
 
-/// Whether any segment begins with a dot, or holds something encoded or a backslash: all others are left alone.
+/// Whether any segment begins with a dot, or holds something encoded, a backslash or NUL: all others are left alone.
 fn may_hold_dots(path: &[u8]) -> bool {
     let mut after_slash = true;
     path.iter().any(|&b| {
-        let suspicious = matches!(b, b'%' | b'\\') || (after_slash && b == b'.');
+        let suspicious = matches!(b, b'%' | b'\\' | 0) || (after_slash && b == b'.');
         after_slash = b == b'/';
         suspicious
     })
@@ -128,6 +128,8 @@ mod tests {
             "/a/..\\b",
             "/a/.%00",
             "/a/..%00",
+            "/a\0../b",
+            "/a\0.",
             "/a%2f..%2fb",
             "/a%5c..",
             "/.%2f",
