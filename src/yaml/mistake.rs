@@ -27,9 +27,9 @@ impl Position {
 
     /// The place right behind `text`, if `text` is the start of the file.
     pub(super) fn after(text: &str) -> Self {
-        let line = text.bytes().filter(|&b| b == b'\n').count() + 1;
-        let last = text.rsplit('\n').next().unwrap_or_default();
-        Self::new(line, last.chars().count())
+        let breaks = text.matches(['\n', '\r']).count() - text.matches("\r\n").count();
+        let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+        Self::new(breaks + 1, last.chars().count())
     }
 }
 

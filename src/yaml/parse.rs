@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::mistake::{Position, Report};
 use super::node::{Entry, Kind, MAX_DEPTH, Node, Scalar, is_null};
@@ -18,13 +18,14 @@ pub(super) fn parse(text: &str, report: &Report) -> Option<Rc<Node>> {
         report.mistake(place, "", format!("the control character U+{:04X}; accepted: text", u32::from(found)));
         return None;
     }
-    let mut builder = Builder { report, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0 };
+    let end = Position::after(text);
+    let mut builder = Builder { report, end, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0 };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         match event {
             Ok((event, span)) => builder.take(event, span).ok()?,
             Err(error) => {
-                let place = Position::new(error.marker().line(), error.marker().col());
+                let place = builder.place(*error.marker());
                 report.mistake(place, "", format!("not YAML: {}{}", error.info(), tab_hint(text, place)));
                 return None;
             }
@@ -74,6 +75,8 @@ enum Key {
 
 struct Builder<'r> {
     report: &'r Report,
+    /// Behind the last character.
+    end: Position,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     root: Option<Rc<Node>>,
@@ -82,7 +85,7 @@ struct Builder<'r> {
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
-        let at = Position::new(span.start.line(), span.start.col());
+        let at = self.place(span.start);
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
@@ -120,6 +123,11 @@ impl Builder<'_> {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
         Ok(())
+    }
+
+    /// Where `marker` is. The parser puts the end of a file that does not end its last line on the line after it.
+    fn place(&self, marker: Marker) -> Position {
+        Position::new(marker.line(), marker.col()).min(self.end)
     }
 
     /// Whether a scalar may be a number or a truth value; a tag that is not of the core schema is a mistake.

@@ -113,6 +113,11 @@ fn syntax_errors_are_one_mistake_with_a_place() {
         ("a: b: c", "f:1:5: not YAML"),
         ("a:\n\tb: 1", "f:2:2: not YAML"),
         ("@", "f:1:1: not YAML"),
+        ("a: [", "f:1:5: not YAML"),
+        ("a: [\n", "f:2:1: not YAML"),
+        ("b: 1\ra: {", "f:2:5: not YAML"),
+        ("b: 1\r\na: x\0y", "f:2:5: the control character U+0000"),
+        ("b: 1\ra: x\0y", "f:2:5: the control character U+0000"),
         ("a: x\0y", "f:1:5: the control character U+0000"),
         ("a: 1\n---\na: 2", "f:2:1: a second document"),
         ("a: &x [*x]", "f:1:8: a[0]: an alias of what holds it"),
@@ -120,6 +125,14 @@ fn syntax_errors_are_one_mistake_with_a_place() {
     for (text, start) in cases {
         let found = mistakes(text);
         assert!(found.len() == 1 && found[0].starts_with(start), "{text:?}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_at_the_end_is_missed_behind_the_last_character() {
+    for (text, place) in [("a: {&x ", "f:1:8: "), ("a: {&x \n", "f:2:1: "), ("\r{&x", "f:2:4: ")] {
+        let found = mistakes(text);
+        assert!(!found.is_empty() && found.iter().all(|mistake| mistake.starts_with(place)), "{text:?}: {found:?}");
     }
 }
 
