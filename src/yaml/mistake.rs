@@ -49,13 +49,28 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     /// `conf/edge.yaml:14:9: services[2].endpoints[0]: "10.0.0.5" has no scheme; accepted: …`
+    ///
+    /// One line, whatever the keys of the file are: it goes to terminals and logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, position, path, message } = self;
         write!(f, "{file}:{}:{}: ", position.line, position.column)?;
         if !path.is_empty() {
-            write!(f, "{path}: ")?;
+            write!(f, "{}: ", OneLine(path))?;
         }
-        f.write_str(message)
+        OneLine(message).fmt(f)
+    }
+}
+
+/// A text with its control characters escaped.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            let text = part.trim_end_matches(char::is_control);
+            write!(f, "{text}{}", part[text.len()..].escape_debug())?;
+        }
+        Ok(())
     }
 }
 

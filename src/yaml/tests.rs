@@ -78,6 +78,12 @@ fn keys_nobody_asked_for_are_mistakes_that_name_the_nearest() {
 }
 
 #[test]
+fn a_mistake_is_one_line_whatever_the_keys_are() {
+    let ((), found) = reading("\"a\\nf:9:9: b\\e[31m\": 1\n", |root| drop(root.value("x")));
+    assert_eq!(found, [r"f:1:1: a\nf:9:9: b\u{1b}[31m: unknown key; accepted: x"]);
+}
+
+#[test]
 fn a_misspelt_key_that_must_be_there_is_one_mistake() {
     let (_, found) = reading("ulr: x\n", |root| root.required::<String>("url"));
     assert_eq!(found, ["f:1:1: ulr: unknown key; did you mean `url`?"]);
