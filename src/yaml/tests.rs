@@ -155,6 +155,20 @@ fn depth_is_bounded_through_aliases_too() {
 }
 
 #[test]
+fn what_aliases_repeat_is_bounded() {
+    let double = |i: usize| format!("a{}: &a{} [*a{i}, *a{i}]\n", i + 1, i + 1);
+    let doubled = format!("a0: &a0 [x, x]\n{}", (0..60).map(double).collect::<String>());
+    let keys: Vec<_> = (0..1000).map(|i| format!("k{i}: 0")).collect();
+    let merged = format!("x: &x {{{}}}\na:\n{}", keys.join(", "), "  - {<<: *x}\n".repeat(300));
+    for (text, line) in [(&doubled, 16), (&merged, 252)] {
+        let found = mistakes(text);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("f:{line}:")), "{found:?}");
+        assert!(found[0].contains("repeat too much"), "{found:?}");
+    }
+    assert_eq!(mistakes(&format!("a: [&x {{y: 0}}{}]\n", ", *x".repeat(100_000))), Vec::<String>::new());
+}
+
+#[test]
 fn a_byte_order_mark_and_windows_line_ends_are_no_content() {
     let document = Document::parse_bytes("\u{feff}a: 1\r\nb: two\r\n".as_bytes(), "f");
     let root = document.root();
