@@ -82,7 +82,10 @@ fn is_port(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::property;
 
     #[test]
     fn port_case_brackets_and_the_final_dot_do_not_matter() {
@@ -137,6 +140,28 @@ mod tests {
     fn addresses_and_localhost_are_bare() {
         for (host, bare) in [("127.0.0.1", true), ("[::1]", true), ("LocalHost:1", true), ("id.localhost", false)] {
             assert_eq!(RequestHost::parse(host.as_bytes()).unwrap().is_bare(), bare, "{host}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_host_or_none(authority in prop::collection::vec(any::<u8>(), 0..40)) {
+            property::host::check(&authority);
+        }
+
+        #[test]
+        fn what_looks_like_a_host_is_read_as_it_is_meant(
+            name in "\\[?([a-zA-Z0-9_~.-]{0,20}|[0-9a-fA-F:.]{0,12}|::ffff:[0-9.]{7}|.{0,4})\\]?\\.{0,2}",
+            port in "(:[0-9]{0,6}|:[0-9+-]{0,4}){0,2}",
+        ) {
+            property::host::check(format!("{name}{port}").as_bytes());
+        }
+
+        #[test]
+        fn no_host_is_longer_than_hosts_are(
+            name in "([a-zA-Z0-9-]{63}\\.){3}[a-z]{58,66}\\.{0,2}", port in "(:80)?"
+        ) {
+            property::host::check(format!("{name}{port}").as_bytes());
         }
     }
 }

@@ -5,6 +5,7 @@ use bytesize::ByteSize;
 use proptest::prelude::*;
 
 use super::*;
+use crate::property;
 
 /// What `read` gives, and the mistakes as they are displayed.
 fn reading<T>(text: &str, read: impl FnOnce(&Section<'_>) -> T) -> (T, Vec<String>) {
@@ -216,14 +217,51 @@ fn yaml_like() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
+/// Files that are right, and one with ten mistakes.
+const FILES: [&str; 5] = [
+    include_str!("../../tests/golden/config/every-key.yaml"),
+    include_str!("../../tests/golden/config/merged.yaml"),
+    include_str!("../../tests/golden/config/ten-mistakes.yaml"),
+    include_str!("../../conf/chittyconnect.yaml"),
+    include_str!("../../conf/services/chittyos.yaml"),
+];
+
+/// One of them, with some of its characters replaced, and some of its lines left out or said twice.
+fn damaged() -> impl Strategy<Value = String> {
+    let signs: Vec<char> = "[]{}:,-?&*!|>'\"%@` \n\r\t#~0a/\u{85}\u{2028}\u{feff}é".chars().collect();
+    let sign = prop_oneof![3 => prop::sample::select(signs), 1 => any::<char>()];
+    let index = any::<prop::sample::Index>;
+    let lines = prop::collection::vec((index(), 0..3_usize), 0..4);
+    let damage = prop::collection::vec((index(), sign), 0..8);
+    (prop::sample::select(&FILES[..]), lines, damage).prop_map(|(text, repeats, damage)| {
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        for (place, times) in repeats {
+            let at = place.index(lines.len());
+            lines.splice(at..=at, vec![lines[at]; times]);
+        }
+        let mut text: Vec<char> = lines.concat().chars().collect();
+        for (place, sign) in damage {
+            let at = place.index(text.len());
+            text[at] = sign;
+        }
+        text.into_iter().collect()
+    })
+}
+
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in prop_oneof![yaml_like(), any::<String>()]) {
+    fn any_text_is_read_or_its_mistakes_have_places_in_it(text in prop_oneof![yaml_like(), any::<String>()]) {
         mistakes(&text);
+        property::yaml::check(text.as_bytes());
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in any::<Vec<u8>>()) {
-        drop(Document::parse_bytes(&bytes, "f").root());
+    fn a_damaged_file_is_read_or_its_mistakes_have_places_in_it(text in damaged()) {
+        property::yaml::check(text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_their_mistakes_have_places_in_them(bytes in any::<Vec<u8>>()) {
+        property::yaml::check(&bytes);
     }
 }
