@@ -26,3 +26,9 @@ bench *words:
 # The documentation of the crate
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+# Makes inputs up for a parser until one breaks it: host, path, prefix, registry_document, resource_uri, sigv4_date, yaml
+fuzz target seconds="240":
+    mkdir -p fuzz/target/corpus/{{ target }} fuzz/artifacts/{{ target }}
+    cd fuzz && cargo run --locked --release --bin {{ target }} -- -max_total_time={{ seconds }} \
+        -artifact_prefix=artifacts/{{ target }}/ target/corpus/{{ target }} corpus/{{ target }}

@@ -18,3 +18,12 @@ pub mod store;
 pub mod telemetry;
 pub mod upstream;
 pub mod yaml;
+
+// The properties of `fuzz/` name this library as its users do.
+#[cfg(test)]
+extern crate self as chittyconnect;
+
+#[cfg(test)]
+#[path = "../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "it is a library of its own for the fuzz targets")]
+mod property;

@@ -7,7 +7,7 @@
 //!
 //! Plain words mean what YAML 1.2 (core schema) says: `off` and `no` are text. Merge keys (`<<`) and aliases work.
 //! What it refuses: several documents in a file, tags of its own, keys that are not text, nesting beyond
-//! [`MAX_DEPTH`]. It knows nothing of this crate's types; those implement [`FromYaml`] themselves.
+//! [`MAX_DEPTH`], aliases that repeat more than [`MAX_REPEATED`] values. It knows nothing of this crate's types; those implement [`FromYaml`] themselves.
 
 mod later;
 mod leaf;
@@ -40,7 +40,7 @@ use std::rc::Rc;
 
 pub use leaf::{Bounded, FromYaml};
 pub use mistake::{Mistake, Position, Report};
-pub use node::{MAX_DEPTH, Scalar};
+pub use node::{MAX_DEPTH, MAX_REPEATED, Scalar};
 pub use section::Section;
 pub use value::Value;
 
@@ -56,8 +56,8 @@ pub struct Document {
 impl Document {
     /// Parses `text`. `file` is what messages call it. A file without content is an empty section.
     ///
-    /// A syntax error, a second document and nesting beyond [`MAX_DEPTH`] end the reading and leave an empty root;
-    /// everything else (duplicate keys, tags) is noted and read past. Both are in [`Document::report`].
+    /// A syntax error, a second document, nesting beyond [`MAX_DEPTH`] and too much repetition end the reading and leave an
+    /// empty root; everything else (duplicate keys, tags) is noted and read past. Both are in [`Document::report`].
     #[must_use]
     pub fn parse(text: &str, file: &str) -> Self {
         let report = Report::new(file);

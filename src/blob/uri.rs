@@ -110,6 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::property;
 
     #[test]
     fn what_names_nothing_here_is_told_why() {
@@ -155,19 +156,16 @@ mod tests {
         }
 
         #[test]
-        fn no_text_leads_out_of_a_session(text in "(resource://connect/|r2://files/|)[a-z./%\\\\-]{0,60}") {
-            match ResourceUri::parse(&text) {
-                Ok(ResourceUri::Contents { session_id, name, .. }) => {
-                    prop_assert!(!session_id.as_str().contains('/') && !session_id.as_str().starts_with('.'));
-                    prop_assert!(!name.contains('/') && name != "..");
-                }
-                Ok(ResourceUri::File { session_id, key }) => {
-                    prop_assert!(!session_id.as_str().contains('/') && !session_id.as_str().starts_with('.'));
-                    prop_assert!(!key.as_str().split('/').any(|part| part == ".." || part == "."));
-                }
-                Ok(ResourceUri::Elsewhere { url, .. }) => prop_assert_eq!(url.scheme(), "https"),
-                Err(_) => {}
-            }
+        fn no_text_leads_out_of_a_session(
+            start in "(resource://connect/|r2://files/|https://|)(s-1/|s/|[A-Za-z0-9./%-]{0,8}/|)(([0-9a-f]{2}|AB){32}-|)",
+            end in "([a-z./%\\\\@:-]|\\.\\.|/\\.\\./|%2e){0,20}|\\PC{0,20}|.{0,20}",
+        ) {
+            property::resource_uri::check(format!("{start}{end}").as_bytes());
+        }
+
+        #[test]
+        fn any_text_is_a_name_and_names_nothing_else(text in any::<String>()) {
+            property::resource_uri::check(text.as_bytes());
         }
     }
 }

@@ -45,11 +45,11 @@ pub fn resolve_dots(path: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
     Ok(Cow::Owned(resolved))
 }
 
-/// Whether any segment begins with a dot, or holds something encoded or a backslash: all others are left alone.
+/// Whether any segment begins with a dot, or holds something encoded, a backslash or NUL: all others are left alone.
 fn may_hold_dots(path: &[u8]) -> bool {
     let mut after_slash = true;
     path.iter().any(|&b| {
-        let suspicious = matches!(b, b'%' | b'\\') || (after_slash && b == b'.');
+        let suspicious = matches!(b, b'%' | b'\\' | 0) || (after_slash && b == b'.');
         after_slash = b == b'/';
         suspicious
     })
@@ -76,8 +76,10 @@ fn dots_of(segment: &[u8]) -> Result<Dots, BadPath> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::property;
 
     fn resolved(path: &str) -> Option<String> {
         resolve_dots(path.as_bytes()).ok().map(|p| String::from_utf8(p.into_owned()).unwrap())
@@ -128,6 +130,8 @@ mod tests {
             "/a/..\\b",
             "/a/.%00",
             "/a/..%00",
+            "/a\0../b",
+            "/a\0.",
             "/a%2f..%2fb",
             "/a%5c..",
             "/.%2f",
@@ -138,17 +142,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_resolved_has_nothing_left_to_resolve(path in "/([a-z.%/\\\\]|%2e|%2f|%5C|%00|\\.\\./){0,12}") {
-            if let Some(once) = resolved(&path) {
-                prop_assert!(once.starts_with('/'));
-                let twice = resolved(&once);
-                prop_assert_eq!(twice.as_deref(), Some(once.as_str()));
-            }
+        fn any_bytes_are_resolved_as_they_are_meant(path in prop::collection::vec(any::<u8>(), 0..64)) {
+            property::path::check(&path);
         }
 
         #[test]
-        fn no_bytes_panic(path in proptest::collection::vec(any::<u8>(), 0..64)) {
-            resolve_dots(&path).ok();
+        fn what_has_dots_is_resolved_as_it_is_meant(
+            path in "/?([a-z.%/\\\\\0]|%2e|%2E|%2f|%5C|%00|%25|\\.\\.|/\\.\\./|/\\./){0,12}",
+        ) {
+            property::path::check(path.as_bytes());
         }
     }
 }

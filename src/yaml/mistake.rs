@@ -27,9 +27,9 @@ impl Position {
 
     /// The place right behind `text`, if `text` is the start of the file.
     pub(super) fn after(text: &str) -> Self {
-        let line = text.bytes().filter(|&b| b == b'\n').count() + 1;
-        let last = text.rsplit('\n').next().unwrap_or_default();
-        Self::new(line, last.chars().count())
+        let breaks = text.matches(['\n', '\r']).count() - text.matches("\r\n").count();
+        let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+        Self::new(breaks + 1, last.chars().count())
     }
 }
 
@@ -49,13 +49,28 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     /// `conf/edge.yaml:14:9: services[2].endpoints[0]: "10.0.0.5" has no scheme; accepted: …`
+    ///
+    /// One line, whatever the keys of the file are: it goes to terminals and logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, position, path, message } = self;
         write!(f, "{file}:{}:{}: ", position.line, position.column)?;
         if !path.is_empty() {
-            write!(f, "{path}: ")?;
+            write!(f, "{}: ", OneLine(path))?;
         }
-        f.write_str(message)
+        OneLine(message).fmt(f)
+    }
+}
+
+/// A text with its control characters escaped.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            let text = part.trim_end_matches(char::is_control);
+            write!(f, "{text}{}", part[text.len()..].escape_debug())?;
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,11 @@ use super::mistake::Position;
 /// (dropping a tree is one) far from the end of any stack.
 pub const MAX_DEPTH: usize = 64;
 
+/// Most values that the aliases of a file may repeat, all together, those inside of what they repeat counted: what ten
+/// thousand services have that take 25 keys each from one anchor. Every one is looked at as if it had been written, so a
+/// file that says more in a few lines only keeps the process busy.
+pub const MAX_REPEATED: usize = 250_000;
+
 /// Longest piece of a value that a message quotes, in characters.
 const SHOWN: usize = 60;
 
@@ -19,6 +24,8 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     /// Levels below this one, aliases included.
     pub(super) height: usize,
+    /// Values in it, itself and what aliases repeat included.
+    pub(super) size: usize,
 }
 
 #[derive(Debug)]
@@ -48,7 +55,7 @@ pub struct Scalar {
 impl Node {
     /// A section without keys.
     pub(super) fn empty() -> Self {
-        Self { at: Position::START, kind: Kind::Map(Vec::new()), height: 0 }
+        Self { at: Position::START, kind: Kind::Map(Vec::new()), height: 0, size: 1 }
     }
 
     /// What it is, for "found …".

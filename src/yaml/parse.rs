@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::mistake::{Position, Report};
-use super::node::{Entry, Kind, MAX_DEPTH, Node, Scalar, is_null};
+use super::node::{Entry, Kind, MAX_DEPTH, MAX_REPEATED, Node, Scalar, is_null};
 
 /// The tree of `text`, or `None` where the reading had to stop; the reason is in `report`.
 pub(super) fn parse(text: &str, report: &Report) -> Option<Rc<Node>> {
@@ -18,13 +18,15 @@ pub(super) fn parse(text: &str, report: &Report) -> Option<Rc<Node>> {
         report.mistake(place, "", format!("the control character U+{:04X}; accepted: text", u32::from(found)));
         return None;
     }
-    let mut builder = Builder { report, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0 };
+    let end = Position::after(text);
+    let (open, anchors) = (Vec::new(), HashMap::new());
+    let mut builder = Builder { report, end, open, anchors, repeated: 0, root: None, documents: 0 };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         match event {
             Ok((event, span)) => builder.take(event, span).ok()?,
             Err(error) => {
-                let place = Position::new(error.marker().line(), error.marker().col());
+                let place = builder.place(*error.marker());
                 report.mistake(place, "", format!("not YAML: {}{}", error.info(), tab_hint(text, place)));
                 return None;
             }
@@ -74,15 +76,19 @@ enum Key {
 
 struct Builder<'r> {
     report: &'r Report,
+    /// Behind the last character.
+    end: Position,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
+    /// Values that aliases have repeated.
+    repeated: usize,
     root: Option<Rc<Node>>,
     documents: usize,
 }
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
-        let at = Position::new(span.start.line(), span.start.col());
+        let at = self.place(span.start);
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
@@ -95,7 +101,7 @@ impl Builder<'_> {
                 let plain = self.is_plain(style, tag.as_deref(), at);
                 let is_null = style == ScalarStyle::Plain && tag.is_none() && is_null(&text);
                 let kind = if is_null { Kind::Null } else { Kind::Scalar(Scalar { text: text.into(), plain }) };
-                self.complete(Rc::new(Node { at, kind, height: 0 }), anchor)?;
+                self.complete(Rc::new(Node { at, kind, height: 0, size: 1 }), anchor)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.begin(at, anchor, tag, Body::List(Vec::new()))?;
@@ -107,6 +113,7 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.end()?,
             Event::Alias(anchor) => {
                 if let Some(node) = self.anchors.get(&anchor).map(Rc::clone) {
+                    self.repeat(&node, at)?;
                     self.complete(node, 0)?;
                 } else {
                     self.report.mistake(
@@ -120,6 +127,11 @@ impl Builder<'_> {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
         Ok(())
+    }
+
+    /// Where `marker` is. The parser puts the end of a file that does not end its last line on the line after it.
+    fn place(&self, marker: Marker) -> Position {
+        Position::new(marker.line(), marker.col()).min(self.end)
     }
 
     /// Whether a scalar may be a number or a truth value; a tag that is not of the core schema is a mistake.
@@ -154,6 +166,15 @@ impl Builder<'_> {
         Err(Stop)
     }
 
+    fn repeat(&mut self, node: &Node, at: Position) -> Result<(), Stop> {
+        self.repeated = self.repeated.saturating_add(node.size);
+        if self.repeated <= MAX_REPEATED {
+            return Ok(());
+        }
+        self.report.mistake(at, "", format!("the aliases repeat too much; accepted: {MAX_REPEATED} values in a file"));
+        Err(Stop)
+    }
+
     fn end(&mut self) -> Result<(), Stop> {
         let Some(Open { at, anchor, height, body }) = self.open.pop() else { return Ok(()) };
         let kind = match body {
@@ -165,7 +186,12 @@ impl Builder<'_> {
                 Kind::Map(entries)
             }
         };
-        self.complete(Rc::new(Node { at, kind, height }), anchor)
+        let inside = match &kind {
+            Kind::List(items) => items.iter().map(|item| item.size).sum(),
+            Kind::Map(entries) => entries.iter().map(|entry| entry.node.size).sum(),
+            Kind::Null | Kind::Scalar(_) => 0,
+        };
+        self.complete(Rc::new(Node { at, kind, height, size: 1 + inside }), anchor)
     }
 
     /// Adds the keys of `source`, a section or a list of sections, that are not there yet.

@@ -5,6 +5,7 @@ use bytesize::ByteSize;
 use proptest::prelude::*;
 
 use super::*;
+use crate::property;
 
 /// What `read` gives, and the mistakes as they are displayed.
 fn reading<T>(text: &str, read: impl FnOnce(&Section<'_>) -> T) -> (T, Vec<String>) {
@@ -78,6 +79,12 @@ fn keys_nobody_asked_for_are_mistakes_that_name_the_nearest() {
 }
 
 #[test]
+fn a_mistake_is_one_line_whatever_the_keys_are() {
+    let ((), found) = reading("\"a\\nf:9:9: b\\e[31m\": 1\n", |root| drop(root.value("x")));
+    assert_eq!(found, [r"f:1:1: a\nf:9:9: b\u{1b}[31m: unknown key; accepted: x"]);
+}
+
+#[test]
 fn a_misspelt_key_that_must_be_there_is_one_mistake() {
     let (_, found) = reading("ulr: x\n", |root| root.required::<String>("url"));
     assert_eq!(found, ["f:1:1: ulr: unknown key; did you mean `url`?"]);
@@ -113,6 +120,11 @@ fn syntax_errors_are_one_mistake_with_a_place() {
         ("a: b: c", "f:1:5: not YAML"),
         ("a:\n\tb: 1", "f:2:2: not YAML"),
         ("@", "f:1:1: not YAML"),
+        ("a: [", "f:1:5: not YAML"),
+        ("a: [\n", "f:2:1: not YAML"),
+        ("b: 1\ra: {", "f:2:5: not YAML"),
+        ("b: 1\r\na: x\0y", "f:2:5: the control character U+0000"),
+        ("b: 1\ra: x\0y", "f:2:5: the control character U+0000"),
         ("a: x\0y", "f:1:5: the control character U+0000"),
         ("a: 1\n---\na: 2", "f:2:1: a second document"),
         ("a: &x [*x]", "f:1:8: a[0]: an alias of what holds it"),
@@ -120,6 +132,14 @@ fn syntax_errors_are_one_mistake_with_a_place() {
     for (text, start) in cases {
         let found = mistakes(text);
         assert!(found.len() == 1 && found[0].starts_with(start), "{text:?}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_at_the_end_is_missed_behind_the_last_character() {
+    for (text, place) in [("a: {&x ", "f:1:8: "), ("a: {&x \n", "f:2:1: "), ("\r{&x", "f:2:4: ")] {
+        let found = mistakes(text);
+        assert!(!found.is_empty() && found.iter().all(|mistake| mistake.starts_with(place)), "{text:?}: {found:?}");
     }
 }
 
@@ -133,6 +153,20 @@ fn depth_is_bounded_through_aliases_too() {
     for open in ["[", "{a: ", "- ", "? ", "[{"] {
         assert!(!mistakes(&open.repeat(20_000)).is_empty(), "{open}");
     }
+}
+
+#[test]
+fn what_aliases_repeat_is_bounded() {
+    let double = |i: usize| format!("a{}: &a{} [*a{i}, *a{i}]\n", i + 1, i + 1);
+    let doubled = format!("a0: &a0 [x, x]\n{}", (0..60).map(double).collect::<String>());
+    let keys: Vec<_> = (0..1000).map(|i| format!("k{i}: 0")).collect();
+    let merged = format!("x: &x {{{}}}\na:\n{}", keys.join(", "), "  - {<<: *x}\n".repeat(300));
+    for (text, line) in [(&doubled, 16), (&merged, 252)] {
+        let found = mistakes(text);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("f:{line}:")), "{found:?}");
+        assert!(found[0].contains("repeat too much"), "{found:?}");
+    }
+    assert_eq!(mistakes(&format!("a: [&x {{y: 0}}{}]\n", ", *x".repeat(100_000))), Vec::<String>::new());
 }
 
 #[test]
@@ -183,14 +217,51 @@ fn yaml_like() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
+/// Files that are right, and one with ten mistakes.
+const FILES: [&str; 5] = [
+    include_str!("../../tests/golden/config/every-key.yaml"),
+    include_str!("../../tests/golden/config/merged.yaml"),
+    include_str!("../../tests/golden/config/ten-mistakes.yaml"),
+    include_str!("../../conf/chittyconnect.yaml"),
+    include_str!("../../conf/services/chittyos.yaml"),
+];
+
+/// One of them, with some of its characters replaced, and some of its lines left out or said twice.
+fn damaged() -> impl Strategy<Value = String> {
+    let signs: Vec<char> = "[]{}:,-?&*!|>'\"%@` \n\r\t#~0a/\u{85}\u{2028}\u{feff}é".chars().collect();
+    let sign = prop_oneof![3 => prop::sample::select(signs), 1 => any::<char>()];
+    let index = any::<prop::sample::Index>;
+    let lines = prop::collection::vec((index(), 0..3_usize), 0..4);
+    let damage = prop::collection::vec((index(), sign), 0..8);
+    (prop::sample::select(&FILES[..]), lines, damage).prop_map(|(text, repeats, damage)| {
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        for (place, times) in repeats {
+            let at = place.index(lines.len());
+            lines.splice(at..=at, vec![lines[at]; times]);
+        }
+        let mut text: Vec<char> = lines.concat().chars().collect();
+        for (place, sign) in damage {
+            let at = place.index(text.len());
+            text[at] = sign;
+        }
+        text.into_iter().collect()
+    })
+}
+
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in prop_oneof![yaml_like(), any::<String>()]) {
+    fn any_text_is_read_or_its_mistakes_have_places_in_it(text in prop_oneof![yaml_like(), any::<String>()]) {
         mistakes(&text);
+        property::yaml::check(text.as_bytes());
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in any::<Vec<u8>>()) {
-        drop(Document::parse_bytes(&bytes, "f").root());
+    fn a_damaged_file_is_read_or_its_mistakes_have_places_in_it(text in damaged()) {
+        property::yaml::check(text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_their_mistakes_have_places_in_them(bytes in any::<Vec<u8>>()) {
+        property::yaml::check(&bytes);
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use axum::body::Body as AxumBody;
 use futures::TryStreamExt;
 use hmac::{Hmac, KeyInit, Mac};
+use proptest::prelude::*;
 use s3s::dto::{ListBucketsInput, ListBucketsOutput, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response};
 use sha2::{Digest, Sha256};
@@ -15,6 +16,7 @@ use super::checksum::Announced;
 use super::*;
 use crate::model::key::{KeyHash, KeyStatus, Scope};
 use crate::model::time::Time;
+use crate::property::sigv4_date;
 use crate::store::StoreError;
 
 const SECRET: &str = "0123456789012345678901234567890123456789";
@@ -232,4 +234,32 @@ async fn checksums_may_come_behind_a_body_in_chunks() {
         .with("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
         .with("x-amz-decoded-content-length", "5");
     assert_eq!(code(large.signed(0)).await, "400 InvalidRequest");
+}
+
+/// A time near now or far away, as signatures have it, with some of its bytes replaced.
+fn time() -> impl Strategy<Value = Vec<u8>> {
+    let seconds = prop_oneof![-1000..1000_i64, -905..-895_i64, 895..905_i64, -90_000_000_000..90_000_000_000_i64];
+    let byte = prop_oneof![prop::sample::select(&b"0123456789TZ +-:.,tz"[..]), any::<u8>()];
+    let damage = prop::collection::vec((any::<prop::sample::Index>(), byte), 0..2);
+    let changed = (seconds, damage).prop_map(|(seconds, damage)| {
+        let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+        let mut text = time.strftime("%Y%m%dT%H%M%SZ").to_string().into_bytes();
+        for (place, byte) in damage {
+            let at = place.index(text.len());
+            text[at] = byte;
+        }
+        text
+    });
+    prop_oneof![
+        6 => changed,
+        1 => "[0-9]{8}T[0-9]{6}Z".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_signature_counts_for_a_quarter_of_an_hour_around_its_time(in_url: bool, text in time()) {
+        sigv4_date::check_text(in_url, &text);
+    }
 }

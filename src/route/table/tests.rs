@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::model::service::{Balance, Declaration, EndpointUrl, HashOn, HeaderRules, OutlierPolicy, RetryPolicy};
 use crate::model::service::{Timeouts, UpstreamTls};
+use crate::property;
 
 fn service(id: &str, subdomain: &str, aliases: &[&str], hosts: &[&str]) -> Service {
     Service {
@@ -208,4 +211,56 @@ fn an_unchanged_service_keeps_its_upstream() {
         Table::build(config(), services, &|_| 0, false, &Endpoints::default(), &Metrics::new().unwrap(), Some(&first));
     assert!(Arc::ptr_eq(&first.upstreams()[0], &second.upstreams()[0]));
     assert!(!Arc::ptr_eq(&first.upstreams()[1], &second.upstreams()[1]));
+}
+
+/// A path that begins with a prefix often enough, and has dots.
+fn path() -> impl Strategy<Value = Vec<u8>> {
+    let named = prop::sample::select(vec![
+        "chittyid",
+        "ID",
+        "Identity",
+        "chittyoff",
+        "off",
+        "nowhere",
+        "nosuch",
+        "api",
+        "mcp",
+        "health",
+        "s3",
+        "services",
+        "register",
+        "tools",
+        "v1",
+        "heartbeat",
+        "x",
+        "",
+        ".well-known",
+        "%63hittyid",
+        "id%2Fapi",
+        "id.",
+        "a%20b",
+    ]);
+    let dots = prop::sample::select(vec![".", "..", "%2e", ".%2E", "%2e%2e", "..%2f", "a%5c..", "..\\", "...", "..;"]);
+    let segment = prop_oneof![
+        8 => named.prop_map(|text| text.as_bytes().to_vec()),
+        3 => dots.prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..4),
+        1 => "[a-zA-Z0-9-]{62,64}".prop_map(String::into_bytes),
+    ];
+    (any::<bool>(), prop::collection::vec(segment, 0..7)).prop_map(|(bare, segments)| {
+        let path = segments.join(&b'/');
+        if bare && path.len() > 5 { path } else { [b"/", &*path].concat() }
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_path_is_answered_as_it_is_meant(host: usize, path in path()) {
+        property::prefix::check_on(host, &path);
+    }
+
+    #[test]
+    fn any_bytes_are_answered_as_they_are_meant(input in prop::collection::vec(any::<u8>(), 0..40)) {
+        property::prefix::check(&input);
+    }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::property;
 
 /// Keys that the reader looks at, so that junk reaches every branch.
 const KEYS: &[&str] = &[
@@ -72,28 +73,68 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// The documents of REGISTRY.md.
+const GOLDEN: [&str; 5] = [
+    include_str!("../../../../tests/golden/registry/e1.json"),
+    include_str!("../../../../tests/golden/registry/e2.json"),
+    include_str!("../../../../tests/golden/registry/e3.json"),
+    include_str!("../../../../tests/golden/registry/e4.json"),
+    include_str!("../../../../tests/golden/registry/e10.json"),
+];
+
+/// A document that is right, with some of its values replaced.
+fn altered() -> impl Strategy<Value = Value> {
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), json_value()), 1..6);
+    (prop::sample::select(&GOLDEN[..]), changes).prop_map(|(text, changes)| {
+        let mut document: Value = serde_json::from_str(text).unwrap();
+        for (place, value) in changes {
+            let mut places = 0;
+            visit(&mut document, &mut |_| places += 1);
+            let place = place.index(places);
+            let mut at = 0;
+            visit(&mut document, &mut |found| {
+                if at == place {
+                    *found = value.clone();
+                }
+                at += 1;
+            });
+        }
+        document
+    })
+}
+
+/// Every value inside of a document, those that hold others after what they hold.
+fn visit(value: &mut Value, see: &mut dyn FnMut(&mut Value)) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(|inner| visit(inner, see)),
+        Value::Object(object) => object.values_mut().for_each(|inner| visit(inner, see)),
+        _ => {}
+    }
+    see(value);
+}
+
+/// A document that is right, with some of its bytes replaced.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6);
+    (prop::sample::select(&GOLDEN[..]), damage).prop_map(|(text, damage)| {
+        let mut bytes = text.as_bytes().to_vec();
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        bytes
+    })
+}
+
 proptest! {
     #[test]
-    fn any_json_is_read_or_refused(value in json_value(), trusted: bool) {
-        let guard = Guard::default();
-        let read = read(value.to_string().as_bytes(), &context(), (!trusted).then_some(&guard));
-        if let Ok(document) = read {
-            prop_assert!(document.declarations.len() + document.rejected.len() <= document.entries);
-            for one in &document.declarations {
-                prop_assert!(one.id.as_ref().is_some_and(|id| !id.is_reserved()));
-                prop_assert_eq!(one.endpoints.is_none(), one.no_endpoint_because.is_some());
-                for endpoint in one.endpoints.iter().flatten() {
-                    prop_assert!(!endpoint.url.host().is_some_and(|host| context().is_gateway(host)));
-                    prop_assert!(trusted || endpoint.url.ip().is_none_or(|ip| guard.check(ip).is_ok()));
-                }
-                let _ = health_url(one);
-            }
-        }
+    fn every_entry_of_any_json_is_usable_or_rejected_for_a_reason(value in prop_oneof![json_value(), altered()]) {
+        property::registry_document::check(value.to_string().as_bytes());
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = read(&bytes, &context(), None);
+    fn any_bytes_are_read_or_refused(bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), damaged()]) {
+        property::registry_document::check(&bytes);
     }
 
     #[test]
