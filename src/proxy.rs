@@ -257,7 +257,7 @@ impl ProxyHttp for Gateway {
         let limit = self.body_limit(context);
         let bytes = body.as_ref().map_or(0, Bytes::len);
         limit::count_body(&mut context.body_bytes, bytes, limit).map_err(failed)?;
-        let over_http_2 = connection_of(session).is_none() && !end_of_stream && !attempt::is_grpc(session);
+        let over_http_2 = connection_of(session).is_none() && !end_of_stream && !context.is_endless;
         if over_http_2 && context.pace.is_too_slow(bytes, self.parts.config.limits.body_min_rate) {
             return Err(failed(Problem::request_timeout()));
         }
@@ -296,6 +296,7 @@ impl ProxyHttp for Gateway {
                 connection.release();
                 connection.deadline().wait_for_ever();
             }
+            context.is_endless = true;
             context.permit = None;
         } else if response.status.is_informational() {
             if let Some(connection) = connection {
@@ -308,14 +309,14 @@ impl ProxyHttp for Gateway {
             context.upstream_took = Some(took);
             upstream.metrics().upstream_answered(took);
         }
-        let is_endless = header::is_event_stream(response);
-        if is_endless {
+        if header::is_event_stream(response) {
             // It waits for what comes, and holds up nothing.
+            context.is_endless = true;
             context.permit = None;
         }
         if let Some(connection) = connection {
-            if is_endless {
-                connection.deadline().ignore_gaps();
+            if context.is_endless {
+                connection.deadline().wait_for_ever();
             } else {
                 connection.deadline().moved();
             }

@@ -28,6 +28,7 @@ use crate::upstream::peer::Wanted;
 /// 503 where as many are in flight as may be.
 pub(super) fn admit(session: &Session, context: &mut RequestContext, upstream: &Upstream) -> Result<(), Problem> {
     let permit = upstream.admit(context.started);
+    context.is_endless = is_grpc(session);
     context.permit =
         Some(permit.ok_or_else(|| Problem::overloaded("the service has as many requests as it may have"))?);
     context.seed = upstream.seed(|on| hash_of(&session.req_header().headers, context, on));
@@ -63,6 +64,8 @@ pub(super) fn next(session: &Session, context: &mut RequestContext) -> Option<Bo
         Some((selected.index, selected.member.endpoint().label(), upstream.peer(&selected, wanted)?))
     })??;
     context.at_member = upstream.enter(index);
+    // What is sent again is counted again.
+    context.body_bytes = 0;
     context.tries.begin(index);
     context.attempts += 1;
     context.upstream_started = Some(Instant::now());
@@ -77,13 +80,13 @@ fn wanted(session: &Session, context: &RequestContext, upstream: &Upstream) -> W
         return Wanted { upgrade: session.as_downstream().is_upgrade_req(), read: None };
     }
     let mut accepted = session.req_header().headers.get_all(http::header::ACCEPT).iter();
-    let patient = is_grpc(session) || accepted.any(|value| header::accepts_event_stream(value.as_bytes()));
+    let patient = context.is_endless || accepted.any(|value| header::accepts_event_stream(value.as_bytes()));
     let read = upstream.service().timeouts.read.filter(|_| !patient);
     Wanted { upgrade: false, read: read.into_iter().chain(total_left(context)).min() }
 }
 
 /// Whether a request is a call of gRPC, whose messages may be far apart.
-pub(super) fn is_grpc(session: &Session) -> bool {
+fn is_grpc(session: &Session) -> bool {
     let kind = session.req_header().headers.get(http::header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
@@ -196,6 +199,9 @@ fn granted(context: &RequestContext, cause: RetryCause, metrics: &Metrics) -> bo
 
 /// What is left of `timeouts.total`; `None` = no limit.
 pub(super) fn total_left(context: &RequestContext) -> Option<Duration> {
+    if context.is_endless {
+        return None;
+    }
     let total = context.upstream.as_ref()?.service().timeouts.total?;
     Some(total.saturating_sub(context.started.elapsed()))
 }

@@ -86,6 +86,8 @@ pub struct RequestContext {
     pub ticket: Option<Ticket>,
     /// Counts it among the service's requests, until they begin to stream.
     pub permit: Option<Permit>,
+    /// Whether it may go on for ever: a WebSocket, an event stream, gRPC.
+    pub is_endless: bool,
     /// What decides which endpoint it goes to.
     pub seed: u64,
     /// The endpoints that were tried.
@@ -131,6 +133,7 @@ impl RequestContext {
             rewrite: None,
             ticket: None,
             permit: None,
+            is_endless: false,
             seed: 0,
             tries: Tries::default(),
             at_member: None,
