@@ -1,17 +1,14 @@
 //! The host a request asks for, ready to be compared: lower-case, without port and trailing dot (DESIGN.md, "Hosts").
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use arrayvec::ArrayString;
 
 use crate::model::name::MAX_HOSTNAME;
 
-/// Room for the longest host name and its trailing dot.
-const ROOM: usize = MAX_HOSTNAME + 1;
-
 /// A host as a request names it, without an allocation.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RequestHost(ArrayString<ROOM>);
+pub struct RequestHost(ArrayString<MAX_HOSTNAME>);
 
 /// The `Host` cannot be a host: too long, or with bytes that no host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,16 +21,11 @@ impl RequestHost {
     /// # Errors
     /// [`BadHost`] for anything else.
     pub fn parse(authority: &[u8]) -> Result<Self, BadHost> {
-        let host = without_port(authority)?;
-        let host = host.strip_suffix(b".").unwrap_or(host);
-        if host.len() > ROOM {
-            return Err(BadHost);
-        }
-        if !host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'~')) {
-            return Err(BadHost);
-        }
-        let text = std::str::from_utf8(host).map_err(|_| BadHost)?;
-        let mut lower = ArrayString::from(text).map_err(|_| BadHost)?;
+        let host = match authority.strip_prefix(b"[") {
+            Some(bracketed) => address(bracketed)?,
+            None => name(authority)?,
+        };
+        let mut lower = ArrayString::from(host).map_err(|_| BadHost)?;
         lower.make_ascii_lowercase();
         Ok(Self(lower))
     }
@@ -51,19 +43,36 @@ impl RequestHost {
     }
 }
 
-fn without_port(authority: &[u8]) -> Result<&[u8], BadHost> {
-    if let Some(rest) = authority.strip_prefix(b"[") {
-        let end = rest.iter().position(|&b| b == b']').ok_or(BadHost)?;
-        return match &rest[end + 1..] {
-            [] => Ok(&rest[..end]),
-            [b':', port @ ..] if is_port(port) => Ok(&rest[..end]),
-            _ => Err(BadHost),
-        };
+/// What stands in the brackets: an IPv6 address and nothing else, for between them no name has a port to lose.
+fn address(bracketed: &[u8]) -> Result<&str, BadHost> {
+    let end = bracketed.iter().position(|&b| b == b']').ok_or(BadHost)?;
+    match &bracketed[end + 1..] {
+        [] => {}
+        [b':', port @ ..] if is_port(port) => {}
+        _ => return Err(BadHost),
     }
-    match authority.iter().position(|&b| b == b':') {
-        None => Ok(authority),
-        Some(colon) if is_port(&authority[colon + 1..]) => Ok(&authority[..colon]),
-        Some(_) => Err(BadHost),
+    let address = std::str::from_utf8(&bracketed[..end]).map_err(|_| BadHost)?;
+    address.parse::<Ipv6Addr>().map(|_| address).map_err(|_| BadHost)
+}
+
+/// A name or an IPv4 address, without its port and its final dot.
+fn name(authority: &[u8]) -> Result<&str, BadHost> {
+    let name = match authority.iter().position(|&b| b == b':') {
+        None => authority,
+        Some(colon) if is_port(&authority[colon + 1..]) => &authority[..colon],
+        Some(_) => return Err(BadHost),
+    };
+    let bare = match name.strip_suffix(b".") {
+        // A dot alone names nothing, and a second one would be left for whoever compares.
+        Some(b"") => return Err(BadHost),
+        Some(bare) if bare.ends_with(b".") => return Err(BadHost),
+        Some(bare) => bare,
+        None => name,
+    };
+    if bare.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')) {
+        std::str::from_utf8(bare).map_err(|_| BadHost)
+    } else {
+        Err(BadHost)
     }
 }
 
@@ -94,9 +103,30 @@ mod tests {
 
     #[test]
     fn what_no_host_has_is_refused() {
-        let long = "a".repeat(ROOM + 1);
+        let long = "a".repeat(MAX_HOSTNAME + 1);
         for bad in [
-            "a b", "a/b", "a@b", "a:b", "a:80:80", "a:+80", "a:99999", "[::1", "[::1]x", "a\0", "é", "a%2f", "::1",
+            "a b",
+            "a/b",
+            "a@b",
+            "a:b",
+            "a:80:80",
+            "a:+80",
+            "a:99999",
+            "[::1",
+            "[::1]x",
+            "a\0",
+            "é",
+            "a%2f",
+            "::1",
+            "[id.chitty.cc]",
+            "[id.chitty.cc:80]",
+            "[127.0.0.1]",
+            "[]",
+            "[::1.]",
+            "[::1].",
+            ".",
+            "a..",
+            "a..:80",
             &long,
         ] {
             assert!(RequestHost::parse(bad.as_bytes()).is_err(), "{bad:?}");
