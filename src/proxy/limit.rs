@@ -1,6 +1,6 @@
 //! Admission limits on one request's header and body (DESIGN.md, "Local answers"; reference configuration, `limits`).
 
-use http::header;
+use http::{HeaderMap, header};
 use pingora_proxy::Session;
 
 use super::Limits;
@@ -9,9 +9,10 @@ use crate::problem::Problem;
 /// Checks the header's size; `sent` is its bytes as they came. Pingora itself refuses more than 256 fields or 1 MiB.
 ///
 /// # Errors
-/// 414 or 431, naming the limit.
+/// 414 or 431, naming the limit; 400 for a transfer coding that is not understood.
 pub(super) fn check_header(session: &Session, sent: &[u8], limits: &Limits) -> Result<(), Problem> {
     let request = session.req_header();
+    check_coding(&request.headers)?;
     if request.raw_path().len() > limits.uri_bytes {
         return Err(Problem::uri_too_long(limits.uri_bytes));
     }
@@ -22,6 +23,17 @@ pub(super) fn check_header(session: &Session, sent: &[u8], limits: &Limits) -> R
         return Err(Problem::headers_too_large(limits.header_bytes, "bytes"));
     }
     Ok(())
+}
+
+/// Lets `chunked` through, alone and once: Pingora looks at the last coding, removes all of them and sends the body on in
+/// chunks, so that a service would take what is coded otherwise, too, for the body itself (RFC 9112 §6.1).
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Problem::bad_request("the only Transfer-Encoding that is understood is `chunked`, once")),
+    }
 }
 
 /// Refuses a body that says it is too large before a byte of it is read.
