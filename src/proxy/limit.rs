@@ -1,6 +1,7 @@
 //! Admission limits on one request's header and body (DESIGN.md, "Local answers"; reference configuration, `limits`).
 
-use http::header;
+use http::{HeaderMap, header};
+use pingora::protocols::http::v1::server::HttpSession;
 use pingora_proxy::Session;
 
 use super::Limits;
@@ -9,9 +10,10 @@ use crate::problem::Problem;
 /// Checks the header's size; `sent` is its bytes as they came. Pingora itself refuses more than 256 fields or 1 MiB.
 ///
 /// # Errors
-/// 414 or 431, naming the limit.
+/// 414 or 431, naming the limit; 400 for a transfer coding that is not understood.
 pub(super) fn check_header(session: &Session, sent: &[u8], limits: &Limits) -> Result<(), Problem> {
     let request = session.req_header();
+    check_coding(&request.headers)?;
     if request.raw_path().len() > limits.uri_bytes {
         return Err(Problem::uri_too_long(limits.uri_bytes));
     }
@@ -22,6 +24,17 @@ pub(super) fn check_header(session: &Session, sent: &[u8], limits: &Limits) -> R
         return Err(Problem::headers_too_large(limits.header_bytes, "bytes"));
     }
     Ok(())
+}
+
+/// Lets `chunked` through, alone and once: Pingora looks at the last coding, removes all of them and sends the body on in
+/// chunks, so that a service would take what is coded otherwise, too, for the body itself (RFC 9112 §6.1).
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Problem::bad_request("the only Transfer-Encoding that is understood is `chunked`, once")),
+    }
 }
 
 /// Refuses a body that says it is too large before a byte of it is read.
@@ -38,11 +51,14 @@ pub(super) fn check_announced_body(session: &Session, limit: u64) -> Result<(), 
 }
 
 /// Leaves one `Content-Length` with one value where equal ones were sent several times (RFC 9112 §6.3, item 5). That they
-/// are equal has been checked by Pingora.
+/// are equal has been checked by Pingora. A header that others may read otherwise ends the connection with its answer.
 ///
 /// # Errors
 /// Never for a value that stood in a header; Pingora's signature has one.
 pub(super) fn state_length_once(session: &mut Session) -> pingora::Result<()> {
+    if is_doubtful(session) {
+        session.set_keepalive(None);
+    }
     let mut values = session.req_header().headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = values.next() else { return Ok(()) };
     if values.next().is_none() && !first.as_bytes().contains(&b',') {
@@ -50,6 +66,20 @@ pub(super) fn state_length_once(session: &mut Session) -> pingora::Result<()> {
     }
     let one = first.as_bytes().split(|&b| b == b',').next().unwrap_or_default().trim_ascii().to_vec();
     session.req_header_mut().insert_header(header::CONTENT_LENGTH, &one[..])
+}
+
+/// Whether a line of the header ends in a bare LF, which not everyone takes for its end (RFC 9112 §2.2), or `close` stands
+/// where Pingora does not look: in a second `Connection` (RFC 9112 §9.6).
+fn is_doubtful(session: &Session) -> bool {
+    let sent = session.as_downstream().as_http1().map(HttpSession::get_headers_raw_bytes).unwrap_or_default();
+    let mut lines = sent.split_inclusive(|&b| b == b'\n');
+    if lines.any(|line| line.ends_with(b"\n") && !line.ends_with(b"\r\n")) {
+        return true;
+    }
+    let mut connection = session.req_header().headers.get_all(header::CONNECTION).iter().skip(1);
+    connection.any(|value| {
+        value.as_bytes().split(|&b| b == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
+    })
 }
 
 /// Counts `more` bytes of a body that is being read into `sofar`.

@@ -2,10 +2,12 @@
 //!
 //! Pingora lets targets through that are neither a path nor a URL, and drops fragments without a word.
 
+use std::borrow::Cow;
+
 use http::Method;
 use http::header::HOST;
 use pingora::http::RequestHeader;
-use pingora::protocols::http::authority::{RawTargetAuthority, is_http_family_scheme, raw_target_authority};
+use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 
 use crate::problem::Problem;
 
@@ -17,18 +19,22 @@ use crate::problem::Problem;
 pub(super) fn check(request: &RequestHeader, sent: &[u8]) -> Result<(), Problem> {
     let raw = request.raw_path();
     let form = match raw_target_authority(raw) {
-        RawTargetAuthority::Absolute { scheme, .. } => is_http_family_scheme(scheme),
+        RawTargetAuthority::Absolute { scheme, .. } => {
+            [&b"http"[..], b"https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        }
         RawTargetAuthority::None => raw.first() == Some(&b'/') || (raw == b"*" && request.method == Method::OPTIONS),
         RawTargetAuthority::AmbiguousAuthority => false,
     };
     if !form {
         return Err(Problem::bad_request("the request target is neither a path nor a URL of http or https"));
     }
-    let line = sent.split(|&b| b == b'\n').next().unwrap_or_default();
+    // Empty lines may stand before it (RFC 9112 §2.2).
+    let line = sent.split(|&b| b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     if line.split(|&b| b == b' ').count() > 3 || line.contains(&b'\t') {
         return Err(Problem::bad_request("the request target has white space in it (RFC 9112 §3)"));
     }
-    if line.contains(&b'#') {
+    // A method may have one.
+    if line.split(|&b| b == b' ').skip(1).any(|word| word.contains(&b'#')) {
         return Err(Problem::bad_request("the request target has a fragment (`#`), which is not sent to a server"));
     }
     Ok(())
@@ -55,12 +61,11 @@ pub(super) fn state_host(request: &mut RequestHeader) -> Result<(), Problem> {
 }
 
 /// The target as a service is sent it: path and query, without scheme and authority; `/` where there is no path.
-pub(super) fn origin_form(request: &RequestHeader) -> &[u8] {
-    let raw = request.raw_path();
-    match raw_target_authority(raw) {
-        RawTargetAuthority::Absolute { path_and_query: b"", .. } => b"/",
-        RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
-        _ => raw,
+pub(super) fn origin_form(request: &RequestHeader) -> Cow<'_, [u8]> {
+    match split(request) {
+        // Without a `/` before it a query is no target (RFC 9112 §3.2.1).
+        (path, query) if is_absolute(request) => [path, query].concat().into(),
+        _ => request.raw_path().into(),
     }
 }
 
@@ -76,7 +81,11 @@ pub(super) fn path(request: &RequestHeader) -> &[u8] {
 
 /// The path, and the query with its `?`; empty where there is none.
 pub(super) fn split(request: &RequestHeader) -> (&[u8], &[u8]) {
-    let target = origin_form(request);
+    let target = match raw_target_authority(request.raw_path()) {
+        RawTargetAuthority::Absolute { path_and_query: b"", .. } => b"/",
+        RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
+        _ => request.raw_path(),
+    };
     match target.iter().position(|&b| b == b'?') {
         // `http://host?query` has an empty path, which means `/`.
         Some(0) => (b"/", target),
