@@ -5,6 +5,7 @@
 
 mod access_walk;
 mod admin_api;
+mod admission_header;
 mod callers;
 mod command;
 mod context_files;
