@@ -5,6 +5,8 @@
 
 mod access_walk;
 mod admin_api;
+mod admission_connections;
+mod admission_counted;
 mod admission_header;
 mod callers;
 mod command;
