@@ -8,6 +8,7 @@ mod admin_api;
 mod admission_connections;
 mod admission_counted;
 mod admission_header;
+mod admission_idle;
 mod admission_slow;
 mod callers;
 mod command;
