@@ -31,7 +31,7 @@ use crate::blob::token::Tokens;
 use crate::blob::{Files, LocationError, s3};
 use crate::config::Config;
 use crate::daemon::signal::{Signals, StopWatch};
-use crate::daemon::{Lifecycle, drain, instance};
+use crate::daemon::{Lifecycle, descriptor, drain, instance};
 use crate::event::Hub;
 use crate::listener::{BindError, check_bind};
 use crate::proxy::app::GatewayApp;
@@ -177,6 +177,7 @@ impl Shared {
 /// # Errors
 /// [`StartError`], before anything listens.
 pub fn run(config: &Config, file: PathBuf, hooks: Hooks) -> Result<(), StartError> {
+    descriptor::raise_limit(config.listeners.len(), config.proxy.limits.connections);
     for (index, listener) in config.listeners.iter().enumerate() {
         check_bind(&format!("listeners[{index}].bind"), listener.bind)?;
     }

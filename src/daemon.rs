@@ -1,5 +1,6 @@
 //! Start, reload and drain of the process.
 
+pub mod descriptor;
 pub mod drain;
 pub mod instance;
 pub mod notify;

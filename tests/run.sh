@@ -17,6 +17,7 @@ need gcc cc
 [[ $(uname -s) != Linux ]] || need libc6-dev /usr/include/stdio.h
 need nginx nginx
 need curl curl
+need slowhttptest slowhttptest
 need strace strace
 need mount mount
 need rclone rclone

@@ -258,6 +258,9 @@ impl Connection {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     ready!(self.deadline.poll_passed(cx));
+                    if !self.held.is_empty() {
+                        self.refusals.slow_header();
+                    }
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was sent in time")));
                 }
             }

@@ -5,6 +5,11 @@
 
 mod access_walk;
 mod admin_api;
+mod admission_connections;
+mod admission_counted;
+mod admission_header;
+mod admission_idle;
+mod admission_slow;
 mod callers;
 mod command;
 mod context_files;

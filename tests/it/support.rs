@@ -6,6 +6,8 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 #[path = "../support/disk.rs"]
 pub(crate) mod disk;
+#[path = "../support/drip.rs"]
+pub(crate) mod drip;
 #[path = "../support/eventually.rs"]
 pub(crate) mod eventually;
 #[path = "../support/files.rs"]

@@ -1,7 +1,7 @@
 //! A client that writes exactly the bytes it is told to and reports exactly what came back, and how it ended.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -204,7 +204,18 @@ impl Client {
     }
 
     pub(crate) fn try_connect(port: u16) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        Self::over(TcpStream::connect(("127.0.0.1", port))?)
+    }
+
+    /// One that comes from another address of this machine: any of 127.0.0.0/8.
+    pub(crate) fn try_connect_from(source: Ipv4Addr, port: u16) -> std::io::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
@@ -342,6 +353,11 @@ impl Client {
                 return ending;
             }
         }
+    }
+
+    /// The connection once more, for somebody who writes beside this one.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
     }
 
     /// For a library that takes over the connection.

@@ -400,6 +400,21 @@ impl Daemon {
         samples.sum()
     }
 
+    /// How often a limit was reached.
+    pub(crate) fn limit_reached(&self, limit: &str) -> f64 {
+        self.metric(&format!("chittyconnect_limit_reached_total{{limit=\"{limit}\"}}")).unwrap_or_default()
+    }
+
+    /// How many connections it has by its own count.
+    pub(crate) fn connections(&self) -> f64 {
+        self.metric("chittyconnect_connections").unwrap_or_default()
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap())
     }

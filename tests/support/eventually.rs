@@ -42,8 +42,8 @@ pub(crate) fn settled<T: Debug + PartialEq>(what: &str, mut look: impl FnMut() -
     })
 }
 
-/// The one pause of these tests, between two looks.
+/// The one pause of these tests, between two looks or two pieces of what drips.
 #[expect(clippy::disallowed_methods, reason = "the condition is looked at again right after it")]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
