@@ -12,6 +12,10 @@ pub(crate) mod drip;
 pub(crate) mod eventually;
 #[path = "../support/files.rs"]
 pub(crate) mod files;
+#[path = "../support/load.rs"]
+pub(crate) mod load;
+#[path = "../support/nginx.rs"]
+pub(crate) mod nginx;
 #[path = "../support/patient.rs"]
 pub(crate) mod patient;
 #[path = "../support/peer.rs"]
@@ -41,8 +45,9 @@ pub(crate) use client::{Answer, Ask, Client, Ending};
 pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
 pub(crate) use disk::SmallDisk;
 pub(crate) use eventually::{eventually, eventually_eq};
+pub(crate) use nginx::Nginx;
 pub(crate) use nix::sys::signal::Signal;
-pub(crate) use peer::{Nginx, Registry, Upstream};
+pub(crate) use peer::{Registry, Upstream};
 pub(crate) use recorder::Recorder;
 pub(crate) use rows::Rows;
 pub(crate) use task::{TASKS, Tenant};

@@ -463,6 +463,22 @@ impl Daemon {
         line.trim().trim_end_matches("kB").trim().parse().unwrap()
     }
 
+    /// What `explain` tells of the service that this URL leads to.
+    #[track_caller]
+    pub(crate) fn explained(&self, url: &str) -> Value {
+        let output = self.command(&["explain", url, "--format", "json"]);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+        told["service"].clone()
+    }
+
+    /// The state of each endpoint of the service that this URL leads to, in order: `serving`, `ejected`, `unhealthy`.
+    #[track_caller]
+    pub(crate) fn endpoint_states(&self, url: &str) -> Vec<String> {
+        let service = self.explained(url);
+        let endpoints = service["endpoints"].as_array().into_iter().flatten();
+        endpoints.map(|endpoint| endpoint["state"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     /// Runs the program with these arguments and this daemon's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         command(&self.builder, self.folder.as_ref().unwrap(), arguments)
