@@ -16,7 +16,9 @@ mod failure;
 pub mod header;
 pub mod in_flight;
 mod limit;
+mod max_forwards;
 mod record;
+mod request_line;
 mod step;
 mod target;
 
@@ -158,11 +160,19 @@ impl ProxyHttp for Gateway {
 
     /// Routes, and answers what is local. `true` = answered.
     async fn request_filter(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<bool> {
-        self.admit(session, context).map_err(failed)?;
         limit::state_length_once(session)?;
+        self.admit(session, context).map_err(failed)?;
         if session.req_header().method == Method::OPTIONS && self.is_gateway_host(context) {
             context.kind = RouteKind::Local;
             let mut response = self.cors.preflight(session.get_header(http::header::ORIGIN))?;
+            response.insert_header(header::X_REQUEST_ID, context.id.as_str())?;
+            session.write_response_header(Box::new(response), true).await?;
+            return Ok(true);
+        }
+        if max_forwards::count_down(session).map_err(failed)? {
+            let mut response = ResponseHeader::build(StatusCode::OK, Some(3))?;
+            response.insert_header(http::header::ALLOW, max_forwards::METHODS)?;
+            response.insert_header(http::header::CONTENT_LENGTH, "0")?;
             response.insert_header(header::X_REQUEST_ID, context.id.as_str())?;
             session.write_response_header(Box::new(response), true).await?;
             return Ok(true);
@@ -191,7 +201,7 @@ impl ProxyHttp for Gateway {
     /// Chooses where to dial. Called again for each attempt.
     async fn upstream_peer(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<Box<HttpPeer>> {
         if let Some(peer) = attempt::next(session, context) {
-            session.as_downstream_mut().set_pipelining_enabled(true);
+            limit::allow_pipelining(session);
             return Ok(peer);
         }
         let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };

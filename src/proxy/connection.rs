@@ -32,7 +32,9 @@ use tokio::time::Sleep;
 
 use super::Limits;
 use super::body_rate::BodyRate;
+use super::context::RequestId;
 use super::deadline::Deadline;
+use super::request_line::RequestLine;
 
 /// How much of a request is kept to name it in the log should it be refused.
 const HEAD: usize = 256;
@@ -44,6 +46,10 @@ pub trait Refusals: Send + Sync {
     /// One connection on which reading a request ended without one.
     fn refused(&self, refusal: &Refusal<'_>);
 
+    /// What is answered in place of Pingora's own refusal with `status`: the whole message, and the id it bears. `head` is
+    /// the beginning of what was sent.
+    fn answer(&self, status: u16, head: &[u8]) -> (RequestId, Vec<u8>);
+
     /// A header that was not whole in time.
     fn slow_header(&self);
 }
@@ -51,6 +57,8 @@ pub trait Refusals: Send + Sync {
 /// A request that never reached a hook.
 #[derive(Debug)]
 pub struct Refusal<'a> {
+    /// The id that its answer bears, if it had one.
+    pub request_id: Option<&'a RequestId>,
     /// Who sent it; empty where that cannot be told.
     pub peer: &'a str,
     /// The status that was answered; 0 = none.
@@ -105,6 +113,9 @@ pub struct Connection {
     phase: AtomicU8,
     began: Instant,
     status: u16,
+    line: RequestLine,
+    /// What is still to be written in place of Pingora's refusal.
+    reply: Option<(RequestId, Vec<u8>)>,
     head: [u8; HEAD],
     head_len: usize,
     hold: AtomicBool,
@@ -136,6 +147,8 @@ impl Connection {
             phase: AtomicU8::new(IDLE),
             began: Instant::now(),
             status: 0,
+            line: RequestLine::default(),
+            reply: None,
             head: [0; HEAD],
             head_len: 0,
             hold: AtomicBool::new(false),
@@ -183,6 +196,12 @@ impl Connection {
         self.upgraded.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the request that is served began with what is no request line, as far as it came in by itself.
+    #[must_use]
+    pub fn has_bad_line(&self) -> bool {
+        self.line.is_bad()
+    }
+
     /// What ends a wait on this connection.
     #[must_use]
     pub fn deadline(&self) -> &Deadline {
@@ -218,7 +237,9 @@ impl Connection {
             self.deadline.wait_at_most(None, Some(self.patience.header));
             self.body_rate.begin();
             self.head_len = 0;
+            self.line = RequestLine::default();
         }
+        self.line.take(bytes);
         if phase <= READING && self.head_len < HEAD {
             let taken = bytes.len().min(HEAD - self.head_len);
             self.head[self.head_len..self.head_len + taken].copy_from_slice(&bytes[..taken]);
@@ -371,6 +392,15 @@ impl AsyncWrite for Connection {
             *this.phase.get_mut() = REFUSED;
             let status = buf.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
             this.status = status.unwrap_or(0);
+            this.reply = Some(this.refusals.answer(this.status, &this.head[..this.head_len]));
+        }
+        if let (REFUSED, Some((_, reply))) = (*this.phase.get_mut(), &mut this.reply) {
+            while !reply.is_empty() {
+                let written = ready!(Pin::new(&mut this.inner).poll_write(cx, reply))?;
+                reply.drain(..written.max(1).min(reply.len()));
+            }
+            this.unflushed = true;
+            return Poll::Ready(Ok(buf.len()));
         }
         let Poll::Ready(written) = Pin::new(&mut this.inner).poll_write(cx, buf) else {
             ready!(this.deadline.poll_total(cx));
@@ -414,7 +444,8 @@ impl Drop for Connection {
         let phase = *self.phase.get_mut();
         if phase == READING || phase == REFUSED {
             let (head, duration) = (&self.head[..self.head_len], self.began.elapsed());
-            let refusal = Refusal { peer: &self.peer_text, status: self.status, head, duration };
+            let request_id = self.reply.as_ref().map(|(id, _)| id);
+            let refusal = Refusal { request_id, peer: &self.peer_text, status: self.status, head, duration };
             self.refusals.refused(&refusal);
         }
     }

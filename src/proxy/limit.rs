@@ -56,6 +56,7 @@ pub(super) fn check_announced_body(session: &Session, limit: u64) -> Result<(), 
 /// # Errors
 /// Never for a value that stood in a header; Pingora's signature has one.
 pub(super) fn state_length_once(session: &mut Session) -> pingora::Result<()> {
+    allow_pipelining(session);
     if is_doubtful(session) {
         session.set_keepalive(None);
     }
@@ -66,6 +67,27 @@ pub(super) fn state_length_once(session: &mut Session) -> pingora::Result<()> {
     }
     let one = first.as_bytes().split(|&b| b == b',').next().unwrap_or_default().trim_ascii().to_vec();
     session.req_header_mut().insert_header(header::CONTENT_LENGTH, &one[..])
+}
+
+/// Lets what was sent along with a request be read as the next one, unless the request has a body in chunks: it ends where
+/// its reader thinks it does, and Pingora's takes more for a chunk than RFC 9112 §7.1 does. What follows in one piece may be
+/// a part of it to others, so the connection ends there.
+pub(super) fn allow_pipelining(session: &mut Session) {
+    let in_chunks = session.req_header().headers.contains_key(header::TRANSFER_ENCODING);
+    session.as_downstream_mut().set_pipelining_enabled(!in_chunks);
+}
+
+/// Takes out an `Upgrade` that `Connection` does not name: it is not for us (RFC 9110 §7.8).
+pub(super) fn ignore_unnamed_upgrade(session: &mut Session) {
+    let headers = &session.req_header().headers;
+    if !headers.contains_key(header::UPGRADE) {
+        return;
+    }
+    let mut connection =
+        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|&b| b == b','));
+    if !connection.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"upgrade")) {
+        session.req_header_mut().remove_header(&header::UPGRADE);
+    }
 }
 
 /// Whether a line of the header ends in a bare LF, which not everyone takes for its end (RFC 9112 §2.2), or `close` stands

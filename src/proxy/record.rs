@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use pingora_proxy::Session;
 
 use super::connection::{Refusal, Refusals};
-use super::context::RequestContext;
+use super::context::{RequestContext, RequestId};
+use super::max_forwards::METHODS;
 use super::{peer_text, target};
+use crate::problem::Problem;
 use crate::route::contents::without_token;
 use crate::telemetry::access_log::{AccessLogger, Entry};
 use crate::telemetry::metrics::{Limit, Metrics, RouteKind};
@@ -62,6 +66,34 @@ pub(super) struct RefusedRequests {
 }
 
 impl Refusals for RefusedRequests {
+    fn answer(&self, status: u16, head: &[u8]) -> (RequestId, Vec<u8>) {
+        let problem = match status {
+            405 => Problem::method_not_allowed(METHODS),
+            _ => Problem::bad_request("what was sent is not a request of HTTP/1.1 (RFC 9112)"),
+        };
+        let id = RequestId::generate();
+        let (content_type, body) = problem.render(id.as_str(), None);
+        let status = problem.status;
+        let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).unwrap_or_default();
+        let mut answer = format!(
+            "HTTP/1.1 {} {}\r\nDate: {date}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nX-Request-ID: {}\r\n\
+             Connection: close\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            body.len(),
+            id.as_str(),
+        );
+        for (name, value) in problem.headers() {
+            answer.extend([name.as_str(), ": ", &value, "\r\n"]);
+        }
+        answer.push_str("\r\n");
+        let mut answer = answer.into_bytes();
+        if !head.starts_with(b"HEAD ") {
+            answer.extend_from_slice(&body);
+        }
+        (id, answer)
+    }
+
     fn slow_header(&self) {
         self.metrics.limit_reached(Limit::HeaderTimeout);
     }
@@ -78,7 +110,7 @@ impl Refusals for RefusedRequests {
         let method = words.next().unwrap_or_default();
         let path = words.next().unwrap_or_default();
         self.access_log.write(&Entry {
-            request_id: "",
+            request_id: refusal.request_id.map_or("", RequestId::as_str),
             client: Some(refusal.peer).filter(|peer| !peer.is_empty()),
             method,
             host: "",

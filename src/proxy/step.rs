@@ -11,7 +11,7 @@ use pingora::protocols::http::v1::server::HttpSession;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
-use super::connection::Patience;
+use super::connection::{Connection, Patience};
 use super::context::{RequestContext, RequestId, Rewrite};
 use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, peer_of, target};
 use crate::auth::authenticator::names_another;
@@ -59,6 +59,14 @@ impl Gateway {
     pub(super) fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<(), Problem> {
         if session.req_header().version == Version::HTTP_2 {
             target::state_host(session.req_header_mut())?;
+        } else {
+            if connection_of(session).is_some_and(Connection::has_bad_line) {
+                session.set_keepalive(None);
+                return Err(Problem::bad_request(
+                    "the request line has white space or controls where none may be (RFC 9112 §3)",
+                ));
+            }
+            limit::ignore_unnamed_upgrade(session);
         }
         let request = session.req_header();
         let host = match request.headers.get(http::header::HOST) {

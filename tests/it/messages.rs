@@ -217,14 +217,28 @@ fn pipelined_requests_are_answered_in_order() {
         Ask::get(SERVICE, "/one"),
         Ask::new("POST", SERVICE, "/two").body("hello"),
         Ask::get(CONNECT, "/health"),
-        Ask::new("POST", CONNECT, "/svc/api/three").chunked("chunked"),
-        Ask::get("nope.example", "/four"),
-        Ask::get(SERVICE, "/five"),
+        Ask::get("nope.example", "/three"),
+        Ask::new("POST", CONNECT, "/svc/api/four").chunked("chunked"),
     ];
     let mut client = daemon.connect();
     client.send(asks.iter().flat_map(Ask::to_bytes).collect::<Vec<u8>>());
     let fates: Vec<String> = asks.iter().map(|_| client.answer("GET").fate()).collect();
-    assert_eq!(fates, ["-> /one", "-> /two", "200 local", "-> /api/three", "404 unknown_host", "-> /five"]);
+    assert_eq!(fates, ["-> /one", "-> /two", "200 local", "404 unknown_host", "-> /api/four"]);
+}
+
+#[test]
+fn what_is_sent_in_one_piece_with_a_body_in_chunks_is_no_request() {
+    let upstream = Upstream::start();
+    let daemon = daemon(&upstream);
+    let mut client = daemon.connect();
+    let chunked = Ask::new("POST", SERVICE, "/one").chunked("chunked");
+    client.send([chunked.to_bytes(), Ask::get(SERVICE, "/two").to_bytes()].concat());
+    assert_eq!(client.answer("POST").fate(), "-> /one");
+    assert!(client.try_answer("GET").is_err(), "the connection ends");
+    let mut client = daemon.connect();
+    assert_eq!(client.ask(&chunked).fate(), "-> /one");
+    assert_eq!(client.ask(&Ask::get(SERVICE, "/three")).fate(), "-> /three", "what is sent afterwards is served");
+    assert_eq!(upstream.targets(), ["/one", "/one", "/three"]);
 }
 
 #[test]

@@ -5,10 +5,6 @@ use super::run::run;
 
 const LINE: &str = "9112 §2.2";
 const REQUEST_LINE: &str = "9112 §3";
-/// A recipient should not mend a request line and go on (RFC 9112 §3.2).
-const ENCODED: &str = "Pingora percent-encodes what no target may have, and goes on";
-/// The header's checks come before the connection is told to end.
-const EARLY: &str = "a request that is refused before its framing is looked at keeps its connection";
 const FOLD: &str = "9112 §5.2";
 
 #[test]
@@ -48,7 +44,7 @@ fn hostile_bare_line_feeds_are_read_and_end_the_connection() {
         lf("in front of the request line", format!("\n{}", get(""))),
         Case::new("nobody's host", LINE, "GET /x HTTP/1.1\nHost: nope.example\n\n").status(&[404]),
         Case::new("a bad path", LINE, format!("GET /../x HTTP/1.1\nHost: {HOST}\n\n")),
-        Case::new("without a Host", LINE, "GET /x HTTP/1.1\nX: y\n\n").finding(EARLY),
+        Case::new("without a Host", LINE, "GET /x HTTP/1.1\nX: y\n\n"),
         Case::new("a local answer", LINE, "GET /health HTTP/1.1\nHost: connect.chitty.test\n\n").status(&[200]),
     ]);
 }
@@ -65,7 +61,7 @@ fn hostile_bare_carriage_returns_are_refused() {
         Case::new("in a name", LINE, get("X\rY: a\r\n")),
         Case::new("before a name", LINE, get("\rX: a\r\n")),
         Case::new("in the method", LINE, format!("GE\rT /x HTTP/1.1\r\nHost: {HOST}\r\n\r\n")),
-        Case::new("in the target", LINE, format!("GET /x\ry HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).finding(ENCODED),
+        Case::new("in the target", LINE, format!("GET /x\ry HTTP/1.1\r\nHost: {HOST}\r\n\r\n")),
         Case::new("before the version", LINE, format!("GET /x \rHTTP/1.1\r\nHost: {HOST}\r\n\r\n")),
         Case::new("instead of a space", LINE, format!("GET\r/x\rHTTP/1.1\r\nHost: {HOST}\r\n\r\n")),
         Case::new("after the version", LINE, format!("GET /x HTTP/1.1\r\r\nHost: {HOST}\r\n\r\n")),
@@ -95,16 +91,16 @@ fn hostile_request_lines_are_refused() {
     let line = |name: &str, line: &str| Case::new(name, REQUEST_LINE, format!("{line}\r\nHost: {HOST}\r\n\r\n"));
     run(&[
         line("two spaces before the target", "GET  /x HTTP/1.1").either(),
-        line("two spaces before the version", "GET /x  HTTP/1.1").finding(ENCODED),
+        line("two spaces before the version", "GET /x  HTTP/1.1"),
         line("a space after the version", "GET /x HTTP/1.1 "),
         line("tabs instead of spaces", "GET\t/x\tHTTP/1.1"),
-        line("a tab in the target", "GET /x\ty HTTP/1.1").finding(ENCODED),
-        line("a space in the target", "GET /x y HTTP/1.1").finding(ENCODED),
-        line("two spaces in the target", "GET /x y z HTTP/1.1").finding(ENCODED),
+        line("a tab in the target", "GET /x\ty HTTP/1.1"),
+        line("a space in the target", "GET /x y HTTP/1.1"),
+        line("two spaces in the target", "GET /x y z HTTP/1.1"),
         line("a version as a part of the target", "GET /x HTTP/1.1 HTTP/1.1"),
         line("a request as a part of the target", "GET /x HTTP/1.1 GET /smuggled HTTP/1.1"),
         line("a quoted target with a space", "GET \"/x y\" HTTP/1.1").either(),
-        line("a space in an absolute target", "GET http://svc.chitty.test/x y HTTP/1.1").finding(ENCODED),
+        line("a space in an absolute target", "GET http://svc.chitty.test/x y HTTP/1.1"),
         line("no target", "GET  HTTP/1.1"),
         line("no target and one space", "GET HTTP/1.1"),
         line("no method", "/x HTTP/1.1"),

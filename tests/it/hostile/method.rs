@@ -8,7 +8,6 @@ const METHOD: &str = "9110 §9.1";
 const CONNECT: &str = "9110 §9.3.6";
 const TRACE: &str = "9110 §9.3.8";
 const HOPS: &str = "9110 §7.6.2";
-const HOPS_LEFT: &str = "Max-Forwards is neither counted down nor obeyed";
 
 fn line(line: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
@@ -90,24 +89,20 @@ fn hostile_trace_and_options_stop_where_they_say() {
             format!("TRACE /x HTTP/1.1\r\nHost: {HOST}\r\nMax-Forwards: 0\r\n\r\n"),
         )
         .status(&[200, 405, 501])
-        .after(After::Either)
-        .finding(HOPS_LEFT),
+        .after(After::Either),
         Case::new(
             "TRACE that shows a secret",
             TRACE,
             format!("TRACE /x HTTP/1.1\r\nHost: {HOST}\r\nMax-Forwards: 0\r\nCookie: secret\r\n\r\n"),
         )
         .status(&[200, 405, 501])
-        .after(After::Either)
-        .finding(HOPS_LEFT),
+        .after(After::Either),
         Case::new("OPTIONS with Max-Forwards: 0", HOPS, options("Max-Forwards: 0\r\n"))
             .status(&[200, 204])
-            .after(After::Either)
-            .finding(HOPS_LEFT),
+            .after(After::Either),
         Case::new("OPTIONS with Max-Forwards: 1", HOPS, options("Max-Forwards: 1\r\n"))
             .served()
-            .field("max-forwards", "0")
-            .finding(HOPS_LEFT),
+            .field("max-forwards", "0"),
         Case::new("GET with Max-Forwards: 0", HOPS, line("GET /x").replace("\r\n\r\n", "\r\nMax-Forwards: 0\r\n\r\n"))
             .served(),
         Case::new("OPTIONS *", "9112 §3.2.4", line("OPTIONS *"))

@@ -8,8 +8,6 @@ const FORMS: &str = "9112 §3.2";
 const PATH: &str = "3986 §3.3";
 const DOTS: &str = "3986 §5.2.4";
 const CHARACTERS: &str = "3986 §2";
-/// A recipient should not mend a request line and go on (RFC 9112 §3.2).
-const ENCODED: &str = "Pingora percent-encodes what no target may have, and goes on";
 const USERINFO: &str = "9110 §4.2.4";
 
 #[test]
@@ -262,7 +260,7 @@ fn hostile_prefixes_stay_below_their_service() {
 
 #[test]
 fn hostile_controls_in_targets_are_refused() {
-    let encoded = |name: &str, target: &str| Case::new(name, CHARACTERS, get_target(target)).either().finding(ENCODED);
+    let encoded = |name: &str, target: &str| Case::new(name, CHARACTERS, get_target(target)).either();
     let mut cases: Vec<Case> = vec![
         encoded("NUL", "/a\0b"),
         encoded("a control", "/a\x01b"),
