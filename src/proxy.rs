@@ -190,7 +190,7 @@ impl ProxyHttp for Gateway {
 
     /// Chooses where to dial. Called again for each attempt.
     async fn upstream_peer(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<Box<HttpPeer>> {
-        if let Some(peer) = attempt::next(session, context) {
+        if let Some(peer) = attempt::next(session, context, self.parts.config.limits.body_min_rate) {
             session.as_downstream_mut().set_pipelining_enabled(true);
             return Ok(peer);
         }
@@ -335,10 +335,12 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         _body: &mut Option<Bytes>,
         _end_of_stream: bool,
-        _context: &mut Box<RequestContext>,
+        context: &mut Box<RequestContext>,
     ) -> Result<Option<Duration>> {
         if let Some(connection) = connection_of(session) {
             connection.deadline().moved();
+        } else if attempt::is_overdue(session, context) {
+            return Err(Error::explain(ErrorType::ReadTimedout, "the answer is not whole in time").into_up());
         }
         Ok(None)
     }

@@ -55,10 +55,10 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &[u8]) -> Option<&'h [u8]> {
     pairs.map(<[u8]>::trim_ascii).find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 
-/// Chooses where the next attempt goes; `None` = nothing is left.
-pub(super) fn next(session: &Session, context: &mut RequestContext) -> Option<Box<HttpPeer>> {
+/// Chooses where the next attempt goes; `None` = nothing is left. `body_rate`: bytes a second that a body comes in at least.
+pub(super) fn next(session: &mut Session, context: &mut RequestContext, body_rate: u64) -> Option<Box<HttpPeer>> {
+    let wanted = wanted(session, context, body_rate);
     let upstream = context.upstream.as_ref()?;
-    let wanted = wanted(session, upstream);
     let (index, label, peer) = upstream.select(context.seed, &context.tries, |selected| {
         Some((selected.index, selected.member.endpoint().label(), upstream.peer(&selected, wanted)?))
     })??;
@@ -71,17 +71,35 @@ pub(super) fn next(session: &Session, context: &mut RequestContext) -> Option<Bo
 }
 
 /// What the request asks of its connection. Over HTTP/2 the gateway sees no connection of the client's, so that its own
-/// deadlines do not work there: Pingora's read timeout takes their place, but for answers that may well be silent.
-fn wanted(session: &Session, upstream: &Upstream) -> Wanted {
+/// deadlines do not work there: Pingora's read timeout takes their place, but for answers that may well be silent. It runs
+/// from the request's header on, so that it leaves the request's body the time that it may take.
+fn wanted(session: &mut Session, context: &RequestContext, body_rate: u64) -> Wanted {
     if connection_of(session).is_some() {
         return Wanted { upgrade: session.as_downstream().is_upgrade_req(), read: None };
     }
+    let upload = upload_time(session, body_rate);
     let headers = &session.req_header().headers;
     let begins =
         |name, text: &[u8]| headers.get(name).is_some_and(|value: &HeaderValue| value.as_bytes().starts_with(text));
     let patient = begins(http::header::CONTENT_TYPE, b"application/grpc")
         || headers.get_all(http::header::ACCEPT).iter().any(|value| header::accepts_event_stream(value.as_bytes()));
-    Wanted { upgrade: false, read: upstream.service().timeouts.read.filter(|_| !patient) }
+    let read = context.upstream.as_ref().and_then(|upstream| upstream.service().timeouts.read);
+    let silence = read.filter(|_| !patient).and_then(|read| Some(read.saturating_add(upload?)));
+    Wanted { upgrade: false, read: silence.into_iter().chain(total_left(context)).min() }
+}
+
+/// How long what is still to come of the request's body may take; `None` = nobody knows.
+fn upload_time(session: &mut Session, body_rate: u64) -> Option<Duration> {
+    if session.as_downstream_mut().is_body_done() {
+        return Some(Duration::ZERO);
+    }
+    let length: u64 = session.get_header(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    length.checked_div(body_rate).map(Duration::from_secs)
+}
+
+/// Whether a request has taken too long where no deadline of the gateway's can end it: over HTTP/2.
+pub(super) fn is_overdue(session: &Session, context: &RequestContext) -> bool {
+    connection_of(session).is_none() && total_left(context).is_some_and(|left| left.is_zero())
 }
 
 /// There was no connection. Says in `error` whether there is another attempt.
