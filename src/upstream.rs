@@ -354,6 +354,15 @@ impl Upstream {
         );
     }
 
+    /// The endpoint in place `index` said nothing for too long. A connection of HTTP/1 ends with its request; one of HTTP/2
+    /// stays, and whether it is dead is not told from whether its server is slow. Asking with pings would have gRPC servers
+    /// close it. So the next requests get another one, and this one ends when it has idled.
+    pub fn silent(&self, index: usize) {
+        if let Some(member) = self.members.get(index).filter(|member| member.endpoint.url().may_be_http2()) {
+            member.state.renew_connections();
+        }
+    }
+
     /// Takes over what a probe of `endpoint` found, where probes decide.
     pub fn probed(&self, endpoint: &Arc<Endpoint>, well: bool) {
         let Some(policy) = self.service.health else { return };

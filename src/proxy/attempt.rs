@@ -162,6 +162,9 @@ pub(super) fn broke(
     if !stale {
         upstream.failed(index);
     }
+    if silent {
+        upstream.silent(index);
+    }
     let is_allowed = stale || upstream.service().retry.on.contains(&cause);
     if is_allowed && may_repeat(session, context) && granted(context, cause, metrics) {
         error.set_retry(true);
