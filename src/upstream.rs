@@ -371,10 +371,10 @@ impl Upstream {
         let (service, endpoint) = (&self.service.id, &*endpoint.label());
         match member.state.probed(well, policy) {
             Some(Verdict::Returned) => {
-                tracing::info!(%service, endpoint, "an endpoint is well and gets requests again")
+                tracing::info!(%service, endpoint, "an endpoint is well and gets requests again");
             }
             Some(Verdict::Unhealthy) => {
-                tracing::warn!(%service, endpoint, "an endpoint is not well and gets no requests")
+                tracing::warn!(%service, endpoint, "an endpoint is not well and gets no requests");
             }
             None => {}
         }
