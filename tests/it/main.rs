@@ -70,6 +70,7 @@ mod task_tenants;
 mod task_versions;
 mod tasks;
 mod tools;
+mod upstream_garbage;
 mod upstream_once;
 mod upstream_outage;
 mod upstream_spread;

@@ -36,6 +36,8 @@ pub(crate) mod task;
 pub(crate) mod token;
 #[path = "../support/walk.rs"]
 pub(crate) mod walk;
+#[path = "../support/wire.rs"]
+pub(crate) mod wire;
 
 pub(crate) use client::{Answer, Ask, Client, Ending};
 pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
@@ -46,3 +48,4 @@ pub(crate) use nix::sys::signal::Signal;
 pub(crate) use peer::{Registry, Upstream};
 pub(crate) use rows::Rows;
 pub(crate) use task::{TASKS, Tenant};
+pub(crate) use wire::Wire;

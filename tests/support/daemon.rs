@@ -448,6 +448,11 @@ impl Daemon {
         line.trim().trim_end_matches("kB").trim().parse().unwrap()
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// What `explain` tells of the service that this URL leads to.
     #[track_caller]
     pub(crate) fn explained(&self, url: &str) -> Value {
