@@ -73,5 +73,6 @@ mod tools;
 mod upstream_garbage;
 mod upstream_once;
 mod upstream_outage;
+mod upstream_policy;
 mod upstream_spread;
 mod whoami;
