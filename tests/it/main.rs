@@ -71,6 +71,7 @@ mod task_versions;
 mod tasks;
 mod tools;
 mod upstream_garbage;
+mod upstream_grpc;
 mod upstream_once;
 mod upstream_outage;
 mod upstream_policy;
