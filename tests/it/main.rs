@@ -72,6 +72,7 @@ mod tasks;
 mod tools;
 mod upstream_garbage;
 mod upstream_grpc;
+mod upstream_h2c;
 mod upstream_once;
 mod upstream_outage;
 mod upstream_policy;
