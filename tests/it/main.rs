@@ -73,6 +73,7 @@ mod tools;
 mod upstream_garbage;
 mod upstream_grpc;
 mod upstream_h2c;
+mod upstream_kinds;
 mod upstream_once;
 mod upstream_outage;
 mod upstream_policy;
