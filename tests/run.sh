@@ -18,6 +18,8 @@ need gcc cc
 [[ $(uname -s) != Linux ]] || need libc6-dev /usr/include/stdio.h
 need nginx nginx
 need curl curl
+need openssl openssl
+need haproxy haproxy
 need strace strace
 need mount mount
 need rclone rclone

@@ -1,5 +1,7 @@
 //! The harness.
 
+#[path = "../support/authority.rs"]
+pub(crate) mod authority;
 #[path = "../support/client.rs"]
 pub(crate) mod client;
 #[path = "../support/daemon.rs"]
