@@ -200,7 +200,7 @@ impl ProxyHttp for Gateway {
 
     /// Chooses where to dial. Called again for each attempt.
     async fn upstream_peer(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<Box<HttpPeer>> {
-        if let Some(peer) = attempt::next(session, context) {
+        if let Some(peer) = attempt::next(session, context, self.parts.config.limits.body_min_rate) {
             limit::allow_pipelining(session);
             return Ok(peer);
         }

@@ -288,13 +288,13 @@ impl Upstream {
     /// nothing is left to try, or nothing can be dialled at all.
     pub fn select<T>(&self, seed: u64, tries: &Tries, then: impl FnOnce(Selected<'_>) -> T) -> Option<T> {
         let members = &*self.members;
-        if tries.0.is_full() || self.tls_problem_of_all() {
+        if tries.0.is_full() {
             return None;
         }
         let mut chosen = if tries.0.is_empty() {
-            self.balancer.choose(members, seed, |index| members[index].is_available())
+            self.balancer.choose(members, seed, |index| self.is_fit(index))
         } else {
-            let untried = |index: usize| !tries.has(index) && members[index].is_available();
+            let untried = |index: usize| !tries.has(index) && self.is_fit(index);
             self.balancer.choose(members, seed, untried)
         };
         // With several addresses to a name, each request begins at another of them.
@@ -302,7 +302,7 @@ impl Upstream {
         if chosen.is_none() && !tries.0.is_empty() {
             let again = |index: usize| {
                 let refusals = tries.refusals(index);
-                members[index].is_available() && members[index].endpoint.addresses().at(turn, refusals).is_some()
+                self.is_fit(index) && members[index].endpoint.addresses().at(turn, refusals).is_some()
             };
             chosen = self.balancer.choose(members, seed, again);
         }
@@ -313,9 +313,10 @@ impl Upstream {
         Some(then(Selected { index, member, address }))
     }
 
-    /// A file for TLS cannot be used, and every endpoint needs it.
-    fn tls_problem_of_all(&self) -> bool {
-        self.tls.is_err() && self.members.iter().any(|member| member.endpoint.url().is_tls())
+    /// Whether requests may be sent to the endpoint in place `index`, and there is what TLS to it is spoken with.
+    fn is_fit(&self, index: usize) -> bool {
+        let member = &self.members[index];
+        member.is_available() && (self.tls.is_ok() || !member.endpoint.url().is_tls())
     }
 
     /// Counts a request to the endpoint in place `index`, until the ticket is dropped.
@@ -352,6 +353,15 @@ impl Upstream {
             eject_for = ?policy.eject_for,
             "an endpoint failed too often in a row and is left out"
         );
+    }
+
+    /// The endpoint in place `index` said nothing for too long. A connection of HTTP/1 ends with its request; one of HTTP/2
+    /// stays, and whether it is dead is not told from whether its server is slow. Asking with pings would have gRPC servers
+    /// close it. So the next requests get another one, and this one ends when it has idled.
+    pub fn silent(&self, index: usize) {
+        if let Some(member) = self.members.get(index).filter(|member| member.endpoint.url().may_be_http2()) {
+            member.state.renew_connections();
+        }
     }
 
     /// Takes over what a probe of `endpoint` found, where probes decide.

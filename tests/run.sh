@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # where Debian keeps nginx
 
 SCHEMATHESIS=4.32.5
+GRPCIO=1.85.3
 
 missing=()
 need() { # package, and what it is seen by: a program or a file
@@ -18,6 +19,8 @@ need gcc cc
 need nginx nginx
 need curl curl
 need slowhttptest slowhttptest
+need openssl openssl
+need haproxy haproxy
 need strace strace
 need mount mount
 need rclone rclone
@@ -46,6 +49,15 @@ if [[ ! -x $tools/bin/schemathesis ]]; then
     "$tools/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS"
 fi
 export CHITTY_SCHEMATHESIS="$PWD/$tools/bin/schemathesis"
+
+# grpcio is the gRPC server and client of tests/it/upstream_grpc.rs; it comes from there, too.
+tools=target/tools/grpcio-$GRPCIO
+if [[ ! -x $tools/bin/python ]] || ! "$tools/bin/python" -c 'import grpc' 2>/dev/null; then
+    rm -rf "$tools"
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check "grpcio==$GRPCIO"
+fi
+export CHITTY_GRPC_PYTHON="$PWD/$tools/bin/python"
 
 export CHITTY_TEST_PEERS=1 # nginx, curl, strace, rclone and jq are there: the tests with them run, and fail without them
 cargo fmt --check

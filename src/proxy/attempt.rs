@@ -56,10 +56,10 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &[u8]) -> Option<&'h [u8]> {
     pairs.map(<[u8]>::trim_ascii).find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 
-/// Chooses where the next attempt goes; `None` = nothing is left.
-pub(super) fn next(session: &Session, context: &mut RequestContext) -> Option<Box<HttpPeer>> {
+/// Chooses where the next attempt goes; `None` = nothing is left. `body_rate`: bytes a second that a body comes in at least.
+pub(super) fn next(session: &mut Session, context: &mut RequestContext, body_rate: u64) -> Option<Box<HttpPeer>> {
+    let wanted = wanted(session, context, body_rate);
     let upstream = context.upstream.as_ref()?;
-    let wanted = wanted(session, context, upstream);
     let (index, label, peer) = upstream.select(context.seed, &context.tries, |selected| {
         Some((selected.index, selected.member.endpoint().label(), upstream.peer(&selected, wanted)?))
     })??;
@@ -74,15 +74,27 @@ pub(super) fn next(session: &Session, context: &mut RequestContext) -> Option<Bo
 }
 
 /// What the request asks of its connection. Over HTTP/2 the gateway sees no connection of the client's, so that its own
-/// deadlines do not work there: Pingora's read timeout takes their place, but for answers that may well be silent.
-fn wanted(session: &Session, context: &RequestContext, upstream: &Upstream) -> Wanted {
+/// deadlines do not work there: Pingora's read timeout takes their place, but for answers that may well be silent. It runs
+/// from the request's header on, so that it leaves the request's body the time that it may take.
+fn wanted(session: &mut Session, context: &RequestContext, body_rate: u64) -> Wanted {
     if connection_of(session).is_some() {
         return Wanted { upgrade: session.as_downstream().is_upgrade_req(), read: None };
     }
+    let upload = upload_time(session, body_rate);
     let mut accepted = session.req_header().headers.get_all(http::header::ACCEPT).iter();
     let patient = context.is_endless || accepted.any(|value| header::accepts_event_stream(value.as_bytes()));
-    let read = upstream.service().timeouts.read.filter(|_| !patient);
-    Wanted { upgrade: false, read: read.into_iter().chain(total_left(context)).min() }
+    let read = context.upstream.as_ref().and_then(|upstream| upstream.service().timeouts.read);
+    let silence = read.filter(|_| !patient).and_then(|read| Some(read.saturating_add(upload?)));
+    Wanted { upgrade: false, read: silence.into_iter().chain(total_left(context)).min() }
+}
+
+/// How long what is still to come of the request's body may take; `None` = nobody knows.
+fn upload_time(session: &mut Session, body_rate: u64) -> Option<Duration> {
+    if session.as_downstream_mut().is_body_done() {
+        return Some(Duration::ZERO);
+    }
+    let length: u64 = session.get_header(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    length.checked_div(body_rate).map(Duration::from_secs)
 }
 
 /// Whether a request is a call of gRPC, whose messages may be far apart.
@@ -150,6 +162,9 @@ pub(super) fn broke(
     let cause = if silent || is_timeout(error) { RetryCause::Timeout } else { RetryCause::Reset };
     if !stale {
         upstream.failed(index);
+    }
+    if silent {
+        upstream.silent(index);
     }
     let is_allowed = stale || upstream.service().retry.on.contains(&cause);
     if is_allowed && may_repeat(session, context) && granted(context, cause, metrics) {

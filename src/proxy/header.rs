@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 use uuid::Uuid;
@@ -155,10 +155,11 @@ impl Present {
 }
 
 /// A header with few fields is copied into one with room for those that are added: its maps would else grow twice while
-/// they are, which costs more. Larger ones have the room, or grow once.
+/// they are, which costs more. Larger ones have the room, or grow once. One that came over HTTP/2 has no spellings of its
+/// names to be copied by.
 fn make_room(request: &mut RequestHeader) -> Result<()> {
     let fields = request.headers.len();
-    if fields > FEW_FIELDS {
+    if fields > FEW_FIELDS || !request.has_case() {
         return Ok(());
     }
     let mut roomy = RequestHeader::build(request.method.clone(), request.raw_path(), Some(fields + ADDED_FIELDS))?;
@@ -184,6 +185,9 @@ pub fn prepare_upstream(
     let present = Present::in_request(&request.headers, policy.auth_header);
     let sent_host = request.headers.get(header::HOST).cloned();
     remove_credentials(request, &present, policy);
+    if present.credentials && !request.has_case() && request.version < Version::HTTP_2 {
+        join_cookies(request)?;
+    }
     forwarded_for(request, &present, context, arrival, sent_host.as_ref())?;
     if let Some(rewrite) = &context.rewrite {
         // A trusted proxy's prefix stands before ours: together they are what the client wrote.
@@ -251,6 +255,17 @@ fn remove_credentials(request: &mut RequestHeader, present: &Present, policy: &F
         request.remove_header(&header::AUTHORIZATION);
         request.remove_header(&header::COOKIE);
     }
+}
+
+/// `Cookie` comes in pieces over HTTP/2, and goes on as one field over HTTP/1.1 (RFC 9113 §8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let pieces: Vec<&[u8]> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() < 2 {
+        return Ok(());
+    }
+    let joined = HeaderValue::from_bytes(&pieces.join(&b"; "[..]));
+    request
+        .insert_header(header::COOKIE, joined.map_err(|e| Error::because(ErrorType::InvalidHTTPHeader, "cookie", e))?)
 }
 
 /// `Bearer chitty_` and 64 hexadecimal digits, the scheme in any case.

@@ -68,6 +68,8 @@ pub struct MemberState {
     good: AtomicU32,
     bad: AtomicU32,
     unhealthy: AtomicBool,
+    /// Connections are not shared between two of these.
+    generation: AtomicU64,
 }
 
 impl MemberState {
@@ -80,6 +82,7 @@ impl MemberState {
             good: AtomicU32::new(0),
             bad: AtomicU32::new(0),
             unhealthy: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -148,6 +151,15 @@ impl MemberState {
         }
         let out = !well && row >= policy.unhealthy && !self.unhealthy.swap(true, Ordering::Relaxed);
         out.then_some(Verdict::Unhealthy)
+    }
+
+    /// Has new connections made for what comes from now on. What is on the ones that stand stays there.
+    pub(super) fn renew_connections(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {

@@ -44,6 +44,7 @@ impl Upstream {
             self.tls_of(&mut peer);
             peer.options.alpn = if wanted.upgrade { ALPN::H1 } else { ALPN::H2H1 };
         }
+        peer.group_key = peer.group_key.wrapping_add(selected.member.state.generation());
         Some(peer)
     }
 

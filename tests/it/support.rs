@@ -1,5 +1,7 @@
 //! The harness.
 
+#[path = "../support/authority.rs"]
+pub(crate) mod authority;
 #[path = "../support/client.rs"]
 pub(crate) mod client;
 #[path = "../support/daemon.rs"]
@@ -40,6 +42,8 @@ pub(crate) mod task;
 pub(crate) mod token;
 #[path = "../support/walk.rs"]
 pub(crate) mod walk;
+#[path = "../support/wire.rs"]
+pub(crate) mod wire;
 
 pub(crate) use client::{Answer, Ask, Client, Ending};
 pub(crate) use daemon::{API, BINARY, CONNECT, DOMAIN, Daemon, MCP};
@@ -51,3 +55,4 @@ pub(crate) use peer::{Registry, Upstream};
 pub(crate) use recorder::Recorder;
 pub(crate) use rows::Rows;
 pub(crate) use task::{TASKS, Tenant};
+pub(crate) use wire::Wire;

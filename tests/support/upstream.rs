@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `/status/N` | that status |
 //! | `/cookies`, `/redirect` | three `Set-Cookie`; a 302 with a relative `Location` |
-//! | `/raw?bytes=HEX&then=close\|reset\|hang` | exactly these bytes, then that |
+//! | `/raw?bytes=HEX&then=close\|reset\|hang` | exactly these bytes, then that; `fill=N&tail=HEX`: N times `x` and these behind them; `drip=MS`: one byte each MS milliseconds |
 //! | `/big/N?framing=chunked` | N bytes, counted at gate `big` as they leave |
 //! | `/hold/ID` | the echo, once the gate is given a step |
 //! | `/stream/ID?type=T&length=N` | head at once, then what the gate is given; chunked without `length` |
@@ -27,7 +27,7 @@
 mod server;
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -267,13 +267,32 @@ fn stream(state: &State, connection: &mut Connection, request: &Request, gate: &
 }
 
 fn raw(connection: &mut Connection, request: &Request) -> io::Result<Next> {
-    connection.stream.write_all(&unhex(request.parameter("bytes").unwrap_or_default()))?;
+    let fill = request.parameter("fill").and_then(|count| count.parse().ok()).unwrap_or(0);
+    let [mut bytes, tail] = ["bytes", "tail"].map(|name| unhex(request.parameter(name).unwrap_or_default()));
+    bytes.resize(bytes.len() + fill, b'x');
+    bytes.extend(tail);
+    match request.parameter("drip").and_then(|every| every.parse().ok()) {
+        Some(every) => drip(connection, &bytes, std::time::Duration::from_millis(every))?,
+        None => connection.stream.write_all(&bytes)?,
+    }
     match request.parameter("then") {
         Some("reset") => return reset(connection),
         Some("hang") => wait_for_close(connection)?,
         _ => {}
     }
     Ok(Next::Close)
+}
+
+/// Writes one byte after the other, so far apart. Nothing more is expected from the other side, and waited for meanwhile.
+fn drip(connection: &mut Connection, bytes: &[u8], every: std::time::Duration) -> io::Result<()> {
+    connection.stream.set_read_timeout(Some(every))?;
+    for byte in bytes {
+        connection.stream.write_all(std::slice::from_ref(byte))?;
+        if connection.stream.read(&mut [0]).is_ok() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+    }
+    connection.stream.set_read_timeout(None)
 }
 
 /// Waits until the other side has closed, dropping what it still sends.

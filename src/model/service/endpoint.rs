@@ -137,6 +137,12 @@ impl EndpointUrl {
         matches!(self, Self::Network { scheme: Scheme::H2c, .. })
     }
 
+    /// Whether HTTP/2 may be what is spoken to it.
+    #[must_use]
+    pub fn may_be_http2(&self) -> bool {
+        self.is_h2c() || self.is_tls()
+    }
+
     /// Its host, unless it is a socket.
     #[must_use]
     pub fn host(&self) -> Option<&Hostname> {
