@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use super::body_rate::Pace;
 use super::connection::Patience;
 use super::limit::count_body;
-use super::target;
+use super::{connection_of, target};
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;
 
@@ -138,6 +138,9 @@ pub(super) async fn answer(
 /// waited for here for `patience.idle`; over HTTP/1.1 the connection sees to that.
 async fn read_piece(session: &mut Session, finished: bool, patience: Patience) -> Result<Option<Bytes>, Ended> {
     let over_http_2 = session.req_header().version == Version::HTTP_2;
+    if finished && let Some(connection) = connection_of(session) {
+        connection.body_is_over();
+    }
     let piece = session.as_downstream_mut().read_body_or_idle(finished);
     if finished || !over_http_2 {
         return piece.await.map_err(Ended::Client);

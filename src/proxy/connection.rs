@@ -120,6 +120,7 @@ pub struct Connection {
     head_len: usize,
     hold: AtomicBool,
     upgraded: AtomicBool,
+    body_over: AtomicBool,
     held: Vec<u8>,
     look: Option<Pin<Box<Sleep>>>,
     unflushed: bool,
@@ -153,6 +154,7 @@ impl Connection {
             head_len: 0,
             hold: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            body_over: AtomicBool::new(false),
             held: Vec::new(),
             look: None,
             unflushed: false,
@@ -175,6 +177,7 @@ impl Connection {
     /// A hook of ours has the request: what is written from now on is ours.
     pub fn serving(&self) {
         self.deadline.wait_for_ever();
+        self.body_over.store(false, Ordering::Relaxed);
         self.phase.store(SERVING, Ordering::Relaxed);
     }
 
@@ -188,6 +191,11 @@ impl Connection {
     /// The request has been read whole: what comes now belongs to the next one and waits. The client's end is still seen.
     pub fn hold(&self) {
         self.hold.store(true, Ordering::Relaxed);
+    }
+
+    /// The request's body has been read, or nobody wants more of it: that nothing comes in is no fault of the client's.
+    pub fn body_is_over(&self) {
+        self.body_over.store(true, Ordering::Relaxed);
     }
 
     /// The connection was upgraded: every byte is the upstream's.
@@ -373,7 +381,8 @@ impl AsyncRead for Connection {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let in_body = *this.phase.get_mut() == SERVING && !*this.upgraded.get_mut();
+                let in_body =
+                    *this.phase.get_mut() == SERVING && !*this.upgraded.get_mut() && !*this.body_over.get_mut();
                 if in_body && this.body_rate.poll_too_slow(cx).is_ready() {
                     this.deadline.pass();
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the body comes too slowly")));

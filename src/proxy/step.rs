@@ -168,6 +168,9 @@ impl Gateway {
         let request = bridge::request(session, &local.path, facts)?;
         let router = if local.by_s3 { &self.parts.files } else { &self.parts.router };
         let response = bridge::answer(session, router, request, self.body_limit(context), self.patience()).await?;
+        if let Some(connection) = connection_of(session) {
+            connection.body_is_over();
+        }
         context.error = response.extensions().get::<ErrorWord>().map(|word| word.0);
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;

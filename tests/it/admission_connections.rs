@@ -17,10 +17,10 @@ fn enter(source: [u8; 4], port: u16) -> Result<Client, Ending> {
 }
 
 #[track_caller]
-fn held_off(entered: Result<Client, Ending>) {
+fn held_off(entered: &Result<Client, Ending>) {
     match entered {
         Ok(_) => panic!("it was let in"),
-        Err(ending) => assert_ne!(ending, Ending::Silence),
+        Err(ending) => assert_ne!(*ending, Ending::Silence),
     }
 }
 
@@ -34,7 +34,7 @@ fn one_connection_too_many_is_closed_without_an_answer() {
     let held = [1, 2].map(|n| enter([127, 0, 0, n], daemon.port).unwrap());
     assert_eq!(daemon.connections(), 3.0);
     for n in [1, 2, 3] {
-        held_off(enter([127, 0, 0, n], daemon.port));
+        held_off(&enter([127, 0, 0, n], daemon.port));
     }
     assert_eq!((daemon.connections(), daemon.limit_reached("connections")), (3.0, 3.0));
     drop(idle);
@@ -51,7 +51,7 @@ fn a_client_has_so_many_and_others_are_let_in_meanwhile() {
     let daemon =
         Daemon::builder().set("limits", "{connections_per_client: 2}").service(upstream.service("svc")).start();
     let [first, second] = [(); 2].map(|()| enter([127, 0, 0, 1], daemon.port).unwrap());
-    held_off(enter([127, 0, 0, 1], daemon.port));
+    held_off(&enter([127, 0, 0, 1], daemon.port));
     let other = enter([127, 0, 0, 2], daemon.port).unwrap();
     assert_eq!((daemon.connections(), daemon.limit_reached("connections_per_client")), (3.0, 1.0));
     assert_eq!(daemon.limit_reached("connections"), 0.0);
@@ -70,9 +70,9 @@ fn trusted_proxies_have_as_many_as_the_listener() {
         .service(upstream.service("svc"))
         .start();
     let _one = enter([127, 0, 0, 1], daemon.port).unwrap();
-    held_off(enter([127, 0, 0, 1], daemon.port));
+    held_off(&enter([127, 0, 0, 1], daemon.port));
     let _proxies: Vec<Client> = (0..5).map(|_| enter([127, 0, 0, 2], daemon.port).unwrap()).collect();
-    held_off(enter([127, 0, 0, 2], daemon.port));
+    held_off(&enter([127, 0, 0, 2], daemon.port));
     assert_eq!((daemon.limit_reached("connections_per_client"), daemon.limit_reached("connections")), (1.0, 1.0));
 }
 
@@ -86,12 +86,12 @@ fn listeners_count_apart_and_clients_do_not() {
         .service(upstream.service("svc"))
         .start();
     let _first = [1, 1].map(|n| enter([127, 0, 0, n], daemon.port).unwrap());
-    held_off(enter([127, 0, 0, 3], daemon.port));
+    held_off(&enter([127, 0, 0, 3], daemon.port));
     let _second = enter([127, 0, 0, 1], second).unwrap();
-    held_off(enter([127, 0, 0, 1], second));
+    held_off(&enter([127, 0, 0, 1], second));
     assert_eq!((daemon.limit_reached("connections"), daemon.limit_reached("connections_per_client")), (1.0, 1.0));
     let _other = enter([127, 0, 0, 2], second).unwrap();
-    held_off(enter([127, 0, 0, 4], second));
+    held_off(&enter([127, 0, 0, 4], second));
     assert_eq!(daemon.connections(), 4.0);
 }
 
@@ -100,6 +100,6 @@ fn the_admin_address_answers_when_no_connection_is_free() {
     let upstream = Upstream::start();
     let daemon = Daemon::builder().set("limits", "{connections: 1}").service(upstream.service("svc")).start();
     let _held = enter([127, 0, 0, 1], daemon.port).unwrap();
-    held_off(enter([127, 0, 0, 1], daemon.port));
+    held_off(&enter([127, 0, 0, 1], daemon.port));
     assert_eq!(daemon.admin("/readyz").status(), 200);
 }

@@ -5,6 +5,7 @@
 
 mod access_walk;
 mod admin_api;
+mod admission_body;
 mod admission_connections;
 mod admission_counted;
 mod admission_header;
