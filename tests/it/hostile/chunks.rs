@@ -31,7 +31,7 @@ fn hostile_chunk_sizes_break_the_request_off() {
         "5_0",
         "\"5\"",
         "5\0",
-        "\05",
+        "\u{0}5",
         "５",
         "zz",
         "hello",
