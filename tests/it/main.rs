@@ -30,6 +30,7 @@ mod files_resolve;
 mod files_s3;
 mod forwarding;
 mod hardening;
+mod hostile;
 mod hosts;
 mod jwt;
 mod key_life;

@@ -16,6 +16,8 @@ pub(crate) mod patient;
 pub(crate) mod peer;
 #[path = "../support/rclone.rs"]
 pub(crate) mod rclone;
+#[path = "../support/recorder.rs"]
+pub(crate) mod recorder;
 #[path = "../support/rows.rs"]
 pub(crate) mod rows;
 #[path = "../support/shape.rs"]
@@ -39,5 +41,6 @@ pub(crate) use disk::SmallDisk;
 pub(crate) use eventually::{eventually, eventually_eq};
 pub(crate) use nix::sys::signal::Signal;
 pub(crate) use peer::{Nginx, Registry, Upstream};
+pub(crate) use recorder::Recorder;
 pub(crate) use rows::Rows;
 pub(crate) use task::{TASKS, Tenant};
