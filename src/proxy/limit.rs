@@ -1,6 +1,6 @@
 //! Admission limits on one request's header and body (DESIGN.md, "Local answers"; reference configuration, `limits`).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Version, header};
 use pingora::protocols::http::v1::server::HttpSession;
 use pingora_proxy::Session;
 
@@ -10,10 +10,14 @@ use crate::problem::Problem;
 /// Checks the header's size; `sent` is its bytes as they came. Pingora itself refuses more than 256 fields or 1 MiB.
 ///
 /// # Errors
-/// 414 or 431, naming the limit; 400 for a transfer coding that is not understood.
+/// 414 or 431, naming the limit; 400 for a transfer coding that is not understood and a field that is none.
 pub(super) fn check_header(session: &Session, sent: &[u8], limits: &Limits) -> Result<(), Problem> {
     let request = session.req_header();
     check_coding(&request.headers)?;
+    // The one character that the crate `http` lets through and HTTP does not (RFC 9110 §5.6.2); over HTTP/1 none gets here.
+    if request.version == Version::HTTP_2 && request.headers.keys().any(|name| name.as_str().contains('"')) {
+        return Err(Problem::bad_request("the name of a field has a `\"` in it"));
+    }
     if request.raw_path().len() > limits.uri_bytes {
         return Err(Problem::uri_too_long(limits.uri_bytes));
     }
