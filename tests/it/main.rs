@@ -37,6 +37,7 @@ mod files_s3;
 mod forwarding;
 mod hardening;
 mod hostile;
+mod hostile_h2;
 mod hosts;
 mod jwt;
 mod key_life;

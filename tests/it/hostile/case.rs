@@ -65,8 +65,6 @@ pub(super) struct Case {
     pub(super) after: After,
     pub(super) arrives: Arrives,
     pub(super) seen: Vec<Seen>,
-    /// Why the row does not hold yet.
-    pub(super) finding: Option<&'static str>,
 }
 
 impl Case {
@@ -82,7 +80,6 @@ impl Case {
             after: After::Closes,
             arrives: Arrives::Whole(0),
             seen: Vec::new(),
-            finding: None,
         }
     }
 
@@ -156,11 +153,6 @@ impl Case {
     /// The service sees no such field.
     pub(super) fn lacks(self, name: &'static str) -> Self {
         self.seen(Seen::Lacks(name))
-    }
-
-    /// The row does not hold yet; it is run, and said so.
-    pub(super) fn finding(self, finding: &'static str) -> Self {
-        Self { finding: Some(finding), ..self }
     }
 }
 
