@@ -17,6 +17,7 @@ pub mod header;
 pub mod in_flight;
 mod limit;
 mod max_forwards;
+mod patience;
 mod record;
 mod request_line;
 mod step;

@@ -14,7 +14,8 @@ use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::Gateway;
 use super::admission::Admission;
-use super::connection::{Connection, Patience, Refusals};
+use super::connection::{Connection, Refusals};
+use super::patience::Patience;
 use super::record::RefusedRequests;
 use crate::listener;
 

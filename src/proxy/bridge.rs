@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::body_rate::Pace;
-use super::connection::Patience;
 use super::limit::count_body;
+use super::patience::Patience;
 use super::{connection_of, target};
 use crate::model::request::RequestFacts;
 use crate::problem::Problem;

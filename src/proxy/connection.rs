@@ -10,8 +10,12 @@
 //!
 //! It also sends what was written before it waits for more.
 
+mod preface;
+mod refusal;
+mod stream;
+
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -20,54 +24,21 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-};
+use pingora::protocols::{Stream, UniqueIDType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::Limits;
+pub use self::refusal::{Refusal, Refusals};
 use super::body_rate::BodyRate;
 use super::context::RequestId;
 use super::deadline::Deadline;
+use super::patience::Patience;
 use super::request_line::RequestLine;
 
 /// How much of a request is kept to name it in the log should it be refused.
 const HEAD: usize = 256;
 /// How much of a pipelined request is taken from the socket while the one before it is served.
 const HELD: usize = 8 * 1024;
-
-/// Where the requests end up that Pingora refuses by itself.
-pub trait Refusals: Send + Sync {
-    /// One connection on which reading a request ended without one.
-    fn refused(&self, refusal: &Refusal<'_>);
-
-    /// What is answered in place of Pingora's own refusal with `status`: the whole message, and the id it bears. `head` is
-    /// the beginning of what was sent.
-    fn answer(&self, status: u16, head: &[u8]) -> (RequestId, Vec<u8>);
-
-    /// A header that was not whole in time.
-    fn slow_header(&self);
-}
-
-/// A request that never reached a hook.
-#[derive(Debug)]
-pub struct Refusal<'a> {
-    /// The id that its answer bears, if it had one.
-    pub request_id: Option<&'a RequestId>,
-    /// Who sent it; empty where that cannot be told.
-    pub peer: &'a str,
-    /// The status that was answered; 0 = none.
-    pub status: u16,
-    /// The beginning of what was sent.
-    pub head: &'a [u8],
-    /// From its first byte on.
-    pub duration: Duration,
-}
 
 /// How often it is looked whether a client that has sent that much is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -81,26 +52,6 @@ const SERVING: u8 = 2;
 const REFUSED: u8 = 3;
 /// HTTP/2: requests are streams, and what they are doing is not for this layer to see.
 const MULTIPLEXED: u8 = 4;
-
-/// What a client of HTTP/2 sends first (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// How long a client may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// Until its next request begins.
-    pub idle: Duration,
-    /// From the first byte of a header to its last.
-    pub header: Duration,
-    /// For bodies: bytes a second at least.
-    pub body_rate: u64,
-}
-
-impl Patience {
-    pub(super) fn of(limits: &Limits) -> Self {
-        Self { idle: limits.idle_timeout, header: limits.header_timeout, body_rate: limits.body_min_rate }
-    }
-}
 
 /// See the module's description.
 pub struct Connection {
@@ -252,47 +203,6 @@ impl Connection {
             let taken = bytes.len().min(HEAD - self.head_len);
             self.head[self.head_len..self.head_len + taken].copy_from_slice(&bytes[..taken]);
             self.head_len += taken;
-        }
-    }
-
-    /// Waits for what tells HTTP/2 from HTTP/1: the first bytes, or the end of the connection. They are read again.
-    ///
-    /// # Errors
-    /// The connection broke, or nothing came in time.
-    pub async fn begins_with_http2(&mut self) -> io::Result<bool> {
-        poll_fn(|cx| self.poll_preface(cx)).await
-    }
-
-    fn poll_preface(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        loop {
-            let known = self.held.len().min(PREFACE.len());
-            if self.held[..known] != PREFACE[..known] {
-                return Poll::Ready(Ok(false));
-            }
-            if known == PREFACE.len() {
-                *self.phase.get_mut() = MULTIPLEXED;
-                self.deadline.wait_for_ever();
-                return Poll::Ready(Ok(true));
-            }
-            let mut room = [0; PREFACE.len()];
-            let mut buffer = ReadBuf::new(&mut room[..PREFACE.len() - known]);
-            match Pin::new(&mut self.inner).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(false)),
-                Poll::Ready(Ok(())) => {
-                    if self.held.is_empty() {
-                        self.deadline.wait_at_most(None, Some(self.patience.header));
-                    }
-                    self.held.extend_from_slice(buffer.filled());
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    ready!(self.deadline.poll_passed(cx));
-                    if !self.held.is_empty() {
-                        self.refusals.slow_header();
-                    }
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was sent in time")));
-                }
-            }
         }
     }
 
@@ -457,58 +367,5 @@ impl Drop for Connection {
             let refusal = Refusal { request_id, peer: &self.peer_text, status: self.status, head, duration };
             self.refusals.refused(&refusal);
         }
-    }
-}
-
-#[async_trait]
-impl Shutdown for Connection {
-    async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
-    }
-}
-
-#[async_trait]
-impl Peek for Connection {
-    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        // Asked once it is known to be HTTP/2.
-        let known = self.held.get(..buf.len());
-        known.map_or(Ok(false), |known| {
-            buf.copy_from_slice(known);
-            Ok(true)
-        })
-    }
-}
-
-impl UniqueID for Connection {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for Connection {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for Connection {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for Connection {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Connection {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
     }
 }

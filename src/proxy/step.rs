@@ -11,8 +11,9 @@ use pingora::protocols::http::v1::server::HttpSession;
 use pingora::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
-use super::connection::{Connection, Patience};
+use super::connection::Connection;
 use super::context::{RequestContext, RequestId, Rewrite};
+use super::patience::Patience;
 use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, peer_of, target};
 use crate::auth::authenticator::names_another;
 use crate::model::request::RequestFacts;
