@@ -161,7 +161,7 @@ impl ProxyHttp for Gateway {
 
     /// Routes, and answers what is local. `true` = answered.
     async fn request_filter(&self, session: &mut Session, context: &mut Box<RequestContext>) -> Result<bool> {
-        limit::state_length_once(session)?;
+        limit::settle_framing(session)?;
         self.admit(session, context).map_err(failed)?;
         if session.req_header().method == Method::OPTIONS && self.is_gateway_host(context) {
             context.kind = RouteKind::Local;

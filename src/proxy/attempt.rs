@@ -148,6 +148,7 @@ pub(super) fn broke(
 ) {
     context.at_member = None;
     if std::mem::take(&mut context.retrying) {
+        give_time(session, context);
         return;
     }
     let (Some(upstream), Some(index)) = (&context.upstream, context.tries.last()) else { return };
@@ -169,10 +170,14 @@ pub(super) fn broke(
     let is_allowed = stale || upstream.service().retry.on.contains(&cause);
     if is_allowed && may_repeat(session, context) && granted(context, cause, metrics) {
         error.set_retry(true);
-        if let Some(connection) = connection_of(session) {
-            // The next attempt has its own time.
-            connection.deadline().wait_at_most(None, total_left(context));
-        }
+        give_time(session, context);
+    }
+}
+
+/// The next attempt has its own time: what is left of the last one's wait would end it while it connects.
+fn give_time(session: &Session, context: &RequestContext) {
+    if let Some(connection) = connection_of(session) {
+        connection.deadline().wait_at_most(None, total_left(context));
     }
 }
 

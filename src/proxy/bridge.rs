@@ -96,41 +96,36 @@ pub(super) async fn answer(
                 None => true,
             }
         };
-        tokio::select! {
-                    biased;
-                    response = &mut handler => {
-        return Ok(unfailing(response));
-                    }
-                    wanted = ready => {
-                        if !wanted {
-                            // The handler does not want the rest of the body; its answer is all that matters now.
-                            chunks = None;
-                            continue;
-                        }
-                        let finished = chunks.is_none();
-                        tokio::select! {
-                            biased;
-                            response = &mut handler => {
-                                return Ok(unfailing(response));
-                            }
-                            chunk = read_piece(session, finished, patience) => match chunk? {
-                                Some(chunk) => {
-                                    count_body(&mut read, chunk.len(), limit).map_err(Ended::Problem)?;
-                                    if over_http_2 && pace.is_too_slow(chunk.len(), patience.body_rate) {
-                                        return Err(Ended::Problem(Problem::request_timeout()));
-                                    }
-                                    if let Some(chunks) = &chunks {
-                                        chunks.try_send(Ok(chunk)).ok();
-                                    }
-                                    if session.as_downstream_mut().is_body_done() {
-                                        chunks = None;
-                                    }
-                                }
-                                None => chunks = None,
-                            },
-                        }
-                    }
-                }
+        let wanted = tokio::select! {
+            biased;
+            response = &mut handler => return Ok(unfailing(response)),
+            wanted = ready => wanted,
+        };
+        if !wanted {
+            // The handler does not want the rest of the body; its answer is all that matters now.
+            chunks = None;
+            continue;
+        }
+        let finished = chunks.is_none();
+        let piece = tokio::select! {
+            biased;
+            response = &mut handler => return Ok(unfailing(response)),
+            piece = read_piece(session, finished, patience) => piece?,
+        };
+        let Some(piece) = piece else {
+            chunks = None;
+            continue;
+        };
+        count_body(&mut read, piece.len(), limit).map_err(Ended::Problem)?;
+        if over_http_2 && pace.is_too_slow(piece.len(), patience.body_rate) {
+            return Err(Ended::Problem(Problem::request_timeout()));
+        }
+        if let Some(chunks) = &chunks {
+            chunks.try_send(Ok(piece)).ok();
+        }
+        if session.as_downstream_mut().is_body_done() {
+            chunks = None;
+        }
     }
 }
 

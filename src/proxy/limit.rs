@@ -54,16 +54,22 @@ pub(super) fn check_announced_body(session: &Session, limit: u64) -> Result<(), 
     }
 }
 
-/// Leaves one `Content-Length` with one value where equal ones were sent several times (RFC 9112 §6.3, item 5). That they
-/// are equal has been checked by Pingora. A header that others may read otherwise ends the connection with its answer.
+/// Settles where a request ends and whether another may follow it: a header that others may read otherwise ends the
+/// connection with its answer.
 ///
 /// # Errors
 /// Never for a value that stood in a header; Pingora's signature has one.
-pub(super) fn state_length_once(session: &mut Session) -> pingora::Result<()> {
+pub(super) fn settle_framing(session: &mut Session) -> pingora::Result<()> {
     allow_pipelining(session);
     if is_doubtful(session) {
         session.set_keepalive(None);
     }
+    state_length_once(session)
+}
+
+/// Leaves one `Content-Length` with one value where equal ones were sent several times (RFC 9112 §6.3, item 5). That they
+/// are equal has been checked by Pingora.
+fn state_length_once(session: &mut Session) -> pingora::Result<()> {
     let mut values = session.req_header().headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = values.next() else { return Ok(()) };
     if values.next().is_none() && !first.as_bytes().contains(&b',') {
