@@ -28,7 +28,7 @@ use self::edit::HeaderEdits;
 use self::member::{Member, MemberState, MemberTicket, Verdict};
 use self::tls::{TlsFileError, TlsFiles};
 use crate::model::name::Hostname;
-use crate::model::service::{HashOn, Service};
+use crate::model::service::{Balance, HashOn, Service};
 use crate::telemetry::metrics::ServiceMetrics;
 use endpoint::{Address, Endpoint, Endpoints};
 use probe::Place;
@@ -276,7 +276,7 @@ impl Upstream {
     /// What decides where a request goes: its turn, or the hash of what `key` finds in it.
     #[must_use]
     pub fn seed(&self, key: impl FnOnce(&HashOn) -> u64) -> u64 {
-        if self.service.balance == crate::model::service::Balance::ConsistentHash && self.members.len() > 1 {
+        if self.service.balance == Balance::ConsistentHash && self.members.len() > 1 {
             return key(&self.service.hash_on);
         }
         self.shared.turn.fetch_add(1, Ordering::Relaxed)

@@ -1,8 +1,8 @@
 //! Whether services are well: their health is asked in the background, whoever wants to know reads what was last found.
 //!
 //! Every service has a task that asks at its own interval, with jitter; all together ask so many at once and no more.
-//! Addresses come from the resolver and pass the guard like those of requests. What is found decides nothing about
-//! routing here. The list of all is rendered beside the requests, when something in it has changed.
+//! Addresses come from the resolver and pass the guard like those of requests. What is found is handed to
+//! the service's endpoints, which decide by it whether they get requests where the operator asked for that. The list of all is rendered beside the requests, when something in it has changed.
 
 mod found;
 mod target;

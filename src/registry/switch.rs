@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -176,6 +177,11 @@ impl Switches {
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             let written = Written { format: FORMAT.to_owned(), version: VERSION, services: services.clone() };
             file.write_all(&serde_json::to_vec_pretty(&written)?)?;
+            if rustix::process::geteuid().is_root() {
+                // The daemon that reads it is most often somebody else.
+                let owner = fs::metadata(folder)?;
+                fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+            }
             file.as_file().sync_all()?;
             file.persist(&self.path).map_err(|error| error.error)?;
             File::open(folder)?.sync_all()
@@ -219,6 +225,17 @@ mod tests {
         assert!(!text.contains("one"), "what its sources say needs no switch: {text}");
         again.set(key("one"), true, None, Some(false)).unwrap();
         assert_eq!(switched(&Switches::open(folder.path()).unwrap(), Some(false)), (true, None));
+    }
+
+    #[test]
+    fn what_root_writes_belongs_to_the_folders_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(1234), Some(1235)).unwrap();
+        }
+        Switches::open(folder.path()).unwrap().set(key("one"), false, None, None).unwrap();
+        let (of, file) = (fs::metadata(folder.path()).unwrap(), fs::metadata(folder.path().join(FILE)).unwrap());
+        assert_eq!((file.uid(), file.gid()), (of.uid(), of.gid()));
     }
 
     #[test]
