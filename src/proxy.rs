@@ -332,6 +332,9 @@ impl ProxyHttp for Gateway {
                 connection.deadline().moved();
             }
         }
+        if header::has_no_body(&session.req_header().method, response) {
+            context.service_is_done();
+        }
         header::remove_hop_by_hop(response);
         if let Some(upstream) = &context.upstream {
             header::edit_response(response, &upstream.edits().response)?;
@@ -351,9 +354,12 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         _body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         context: &mut Box<RequestContext>,
     ) -> Result<Option<Duration>> {
+        if end_of_stream {
+            context.service_is_done();
+        }
         match connection_of(session) {
             Some(connection) => connection.deadline().moved(),
             None if attempt::total_left(context).is_some_and(|left| left.is_zero()) => {

@@ -150,6 +150,12 @@ impl RequestContext {
         }
     }
 
+    /// The service has answered all of it, however long its client still sends: it counts among its requests no more.
+    pub fn service_is_done(&mut self) {
+        self.permit = None;
+        self.at_member = None;
+    }
+
     /// The host it asks for; empty before it is known.
     #[must_use]
     pub fn host(&self) -> &str {

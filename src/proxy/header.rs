@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 use uuid::Uuid;
@@ -231,6 +231,14 @@ pub fn edit_response(response: &mut ResponseHeader, edits: &Edits) -> Result<()>
         response.insert_header(name.clone(), value.clone())?;
     }
     Ok(())
+}
+
+/// Whether an answer ends with its header (RFC 9112 §6.3, items 1 and 6). A final one is meant, and no upgrade.
+#[must_use]
+pub fn has_no_body(method: &Method, response: &ResponseHeader) -> bool {
+    *method == Method::HEAD
+        || matches!(response.status.as_u16(), 204 | 304)
+        || response.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0")
 }
 
 /// Whether a value of `Accept` names event streams.

@@ -9,3 +9,4 @@ mod frame;
 mod frames;
 mod length;
 mod run;
+mod unended;
