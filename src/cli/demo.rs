@@ -82,6 +82,8 @@ fn configuration(folder: &Path, gateway: SocketAddr, metrics: SocketAddr) -> Res
     serde_yaml::to_string(&json!({
         "domain": "localhost",
         "listeners": [{"bind": gateway}],
+        // For one person; the default is more than many shells allow descriptors for, which would be warned of.
+        "limits": {"connections": 1000},
         "admin": {"metrics": metrics},
         "store": {"path": folder.join("data")},
         "registry": {"sources": [{"file": folder.join("registry.json")}]},

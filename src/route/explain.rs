@@ -322,8 +322,17 @@ impl fmt::Display for Explanation {
             }
             writeln!(f, "balance:   {}", service.balance.as_str())?;
             let (attempts, on, budget) = &service.retry;
-            let on = on.iter().map(|cause| cause.as_str()).collect::<Vec<_>>().join(", ");
-            writeln!(f, "retry:     up to {attempts} times after {on}; at most {budget} of the last 10 s' requests")?;
+            if *attempts == 0 || *budget == 0.0 {
+                writeln!(f, "retry:     never")?;
+            } else {
+                let words: Vec<_> = on.iter().map(|cause| cause.as_str()).collect();
+                // Tried again whatever the policy says (docs/CONFIGURATION.md, "When a service fails").
+                let on = if words.is_empty() { "an idle connection that ended".to_owned() } else { words.join(", ") };
+                writeln!(
+                    f,
+                    "retry:     up to {attempts} times after {on}; at most {budget} of the last 10 s' requests"
+                )?;
+            }
             let (in_flight, at_most) = service.in_flight;
             writeln!(f, "in flight: {in_flight} of at most {at_most}")?;
             let limit = |ms: Option<u64>| ms.map_or("none".to_owned(), |ms| format!("{ms} ms"));
