@@ -229,6 +229,9 @@ impl ProxyHttp for Gateway {
         context: &mut Box<RequestContext>,
     ) -> Result<()> {
         context.body_read = session.as_downstream_mut().is_body_done();
+        if let Some(gate) = &context.gate {
+            gate.shut();
+        }
         let Some(upstream) = &context.upstream else { return Err(failed(Problem::internal())) };
         let member = context.tries.last().and_then(|index| upstream.members().get(index));
         let Some(member) = member else { return Err(failed(Problem::internal())) };
@@ -281,6 +284,9 @@ impl ProxyHttp for Gateway {
                 }
                 context.body_read = true;
             }
+        }
+        if let Some(gate) = context.gate.as_ref().filter(|_| end_of_stream) {
+            gate.open();
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod balance;
 pub mod budget;
 pub mod edit;
 pub mod endpoint;
+pub mod gate;
 pub mod guard;
 pub mod member;
 pub mod peer;
@@ -53,6 +54,8 @@ pub struct Upstream {
     metrics: ServiceMetrics,
     tls: Arc<Result<TlsFiles, TlsFileError>>,
     edits: HeaderEdits,
+    /// How many connections of their own were asked for.
+    fresh: AtomicU64,
 }
 
 /// What outlives changes of a service's settings.
@@ -78,7 +81,11 @@ pub struct Selected<'a> {
 
 /// What was tried for one request: each endpoint, and how often it could not be connected to.
 #[derive(Clone, Debug, Default)]
-pub struct Tries(ArrayVec<Try, MAX_ATTEMPTS>);
+pub struct Tries {
+    made: ArrayVec<Try, MAX_ATTEMPTS>,
+    /// Whether one of them was taken back.
+    taken_back: bool,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Try {
@@ -91,24 +98,46 @@ impl Tries {
     pub fn begin(&mut self, index: usize) {
         let member = u32::try_from(index).unwrap_or(u32::MAX);
         // What does not fit is more than any configuration allows.
-        self.0.try_push(Try { member, refused: false }).ok();
+        self.made.try_push(Try { member, refused: false }).ok();
     }
 
     /// The last one found no connection.
     pub fn refused(&mut self) {
-        if let Some(last) = self.0.last_mut() {
+        if let Some(last) = self.made.last_mut() {
             last.refused = true;
         }
+    }
+
+    /// The last one met a connection that had ended: it does not count. `false` = that has been said of one before. A request
+    /// that ends whatever connection it comes on must not go through all of them.
+    pub fn take_back(&mut self) -> bool {
+        let is_first = !std::mem::replace(&mut self.taken_back, true);
+        if is_first {
+            self.made.pop();
+        }
+        is_first
+    }
+
+    /// Whether one was taken back: what comes after it goes on a connection of its own, for others may have ended as well.
+    #[must_use]
+    pub fn has_taken_back(&self) -> bool {
+        self.taken_back
+    }
+
+    /// How many count.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.made.len()
     }
 
     /// The endpoint that was tried last.
     #[must_use]
     pub fn last(&self) -> Option<usize> {
-        self.0.last().map(|last| last.member as usize)
+        self.made.last().map(|last| last.member as usize)
     }
 
     fn of(&self, index: usize) -> impl Iterator<Item = &Try> {
-        self.0.iter().filter(move |tried| tried.member as usize == index)
+        self.made.iter().filter(move |tried| tried.member as usize == index)
     }
 
     fn has(&self, index: usize) -> bool {
@@ -184,6 +213,7 @@ impl Upstream {
             members,
             shared: shared.unwrap_or_else(|| Arc::new(Shared::new())),
             edits: HeaderEdits::of(&service.headers),
+            fresh: AtomicU64::new(0),
             tls: Arc::new(tls),
             service,
             metrics,
@@ -288,10 +318,10 @@ impl Upstream {
     /// nothing is left to try, or nothing can be dialled at all.
     pub fn select<T>(&self, seed: u64, tries: &Tries, then: impl FnOnce(Selected<'_>) -> T) -> Option<T> {
         let members = &*self.members;
-        if tries.0.is_full() {
+        if tries.made.is_full() {
             return None;
         }
-        let mut chosen = if tries.0.is_empty() {
+        let mut chosen = if tries.made.is_empty() {
             self.balancer.choose(members, seed, |index| self.is_fit(index))
         } else {
             let untried = |index: usize| !tries.has(index) && self.is_fit(index);
@@ -299,7 +329,7 @@ impl Upstream {
         };
         // With several addresses to a name, each request begins at another of them.
         let turn = usize::try_from(seed).unwrap_or(usize::MAX) / members.len().max(1);
-        if chosen.is_none() && !tries.0.is_empty() {
+        if chosen.is_none() && !tries.made.is_empty() {
             let again = |index: usize| {
                 let refusals = tries.refusals(index);
                 self.is_fit(index) && members[index].endpoint.addresses().at(turn, refusals).is_some()

@@ -4,9 +4,10 @@
 //! What was sent is sent again only where repeating it is safe (RFC 9110 §9.2.2), where no answer has begun, and where the
 //! service's retry budget has room. Where there was no connection nothing was sent.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::COOKIE;
+use http::header::{COOKIE, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
@@ -18,7 +19,7 @@ use super::failure::{is_timeout, reason_of};
 use super::{connection_of, header};
 use crate::model::service::{HashOn, RetryCause};
 use crate::problem::Problem;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{AFTER_IDLE, Metrics};
 use crate::upstream::Upstream;
 use crate::upstream::peer::Wanted;
 
@@ -59,9 +60,10 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &[u8]) -> Option<&'h [u8]> {
 /// Chooses where the next attempt goes; `None` = nothing is left. `body_rate`: bytes a second that a body comes in at least.
 pub(super) fn next(session: &mut Session, context: &mut RequestContext, body_rate: u64) -> Option<Box<HttpPeer>> {
     let wanted = wanted(session, context, body_rate);
+    context.gate.clone_from(&wanted.upgrade);
     let upstream = context.upstream.as_ref()?;
     let (index, label, peer) = upstream.select(context.seed, &context.tries, |selected| {
-        Some((selected.index, selected.member.endpoint().label(), upstream.peer(&selected, wanted)?))
+        Some((selected.index, selected.member.endpoint().label(), upstream.peer(&selected, wanted.clone())?))
     })??;
     context.at_member = upstream.enter(index);
     // What is sent again is counted again.
@@ -77,15 +79,18 @@ pub(super) fn next(session: &mut Session, context: &mut RequestContext, body_rat
 /// deadlines do not work there: Pingora's read timeout takes their place, but for answers that may well be silent. It runs
 /// from the request's header on, so that it leaves the request's body the time that it may take.
 fn wanted(session: &mut Session, context: &RequestContext, body_rate: u64) -> Wanted {
+    let fresh = context.tries.has_taken_back();
     if connection_of(session).is_some() {
-        return Wanted { upgrade: session.as_downstream().is_upgrade_req(), read: None };
+        let upgrade =
+            session.get_header(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        return Wanted { upgrade: upgrade.then(Arc::default), fresh, read: None };
     }
     let upload = upload_time(session, body_rate);
     let mut accepted = session.req_header().headers.get_all(http::header::ACCEPT).iter();
     let patient = context.is_endless || accepted.any(|value| header::accepts_event_stream(value.as_bytes()));
     let read = context.upstream.as_ref().and_then(|upstream| upstream.service().timeouts.read);
     let silence = read.filter(|_| !patient).and_then(|read| Some(read.saturating_add(upload?)));
-    Wanted { upgrade: false, read: silence.into_iter().chain(total_left(context)).min() }
+    Wanted { upgrade: None, fresh, read: silence.into_iter().chain(total_left(context)).min() }
 }
 
 /// How long what is still to come of the request's body may take; `None` = nobody knows.
@@ -168,10 +173,25 @@ pub(super) fn broke(
         upstream.silent(index);
     }
     let is_allowed = stale || upstream.service().retry.on.contains(&cause);
-    if is_allowed && may_repeat(session, context) && granted(context, cause, metrics) {
+    if is_allowed
+        && may_repeat(session, context)
+        && (stale && is_replaced(context, metrics) || granted(context, cause, metrics))
+    {
         error.set_retry(true);
         give_time(session, context);
     }
+}
+
+/// Whether a request whose connection its server had ended goes on another one, once. It is the same attempt, and takes
+/// nothing out of the budget: every such connection had been left by a request that was answered.
+fn is_replaced(context: &mut RequestContext, metrics: &Metrics) -> bool {
+    let Some(upstream) = &context.upstream else { return false };
+    let service = upstream.service();
+    let may = service.retry.is_on() && has_time(context) && context.tries.take_back();
+    if may {
+        metrics.upstream_retried(service.id.as_str(), AFTER_IDLE);
+    }
+    may
 }
 
 /// The next attempt has its own time: what is left of the last one's wait would end it while it connects.
@@ -202,8 +222,7 @@ fn may_repeat(session: &Session, context: &RequestContext) -> bool {
 fn granted(context: &RequestContext, cause: RetryCause, metrics: &Metrics) -> bool {
     let Some(upstream) = &context.upstream else { return false };
     let service = upstream.service();
-    let in_time = total_left(context).is_none_or(|left| !left.is_zero());
-    let more = context.attempts <= service.retry.attempts && in_time;
+    let more = context.tries.count() <= service.retry.attempts as usize && has_time(context);
     // The budget comes last: what is taken out of it is used.
     if !more || upstream.select(context.seed, &context.tries, |_| ()).is_none() {
         return false;
@@ -215,6 +234,11 @@ fn granted(context: &RequestContext, cause: RetryCause, metrics: &Metrics) -> bo
         metrics.retry_refused(service.id.as_str());
     }
     granted
+}
+
+/// Whether `timeouts.total` is not over.
+fn has_time(context: &RequestContext) -> bool {
+    total_left(context).is_none_or(|left| !left.is_zero())
 }
 
 /// What is left of `timeouts.total`; `None` = no limit.

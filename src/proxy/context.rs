@@ -12,6 +12,7 @@ use super::body_rate::Pace;
 use super::in_flight::Ticket;
 use crate::route::hostname::RequestHost;
 use crate::telemetry::metrics::RouteKind;
+use crate::upstream::gate::Gate;
 use crate::upstream::member::MemberTicket;
 use crate::upstream::{Permit, Tries, Upstream};
 
@@ -94,6 +95,8 @@ pub struct RequestContext {
     pub tries: Tries,
     /// Counts it among the requests of the endpoint that is tried.
     pub at_member: Option<MemberTicket>,
+    /// Stands before the answer to an upgrade, until all of the request was handed on.
+    pub gate: Option<Arc<Gate>>,
     /// Whether the answer that just came is given up for another attempt.
     pub retrying: bool,
     /// Attempts made.
@@ -137,6 +140,7 @@ impl RequestContext {
             seed: 0,
             tries: Tries::default(),
             at_member: None,
+            gate: None,
             retrying: false,
             attempts: 0,
             endpoint: None,

@@ -324,10 +324,10 @@ impl fmt::Display for Explanation {
             let (attempts, on, budget) = &service.retry;
             if *attempts == 0 || *budget == 0.0 {
                 writeln!(f, "retry:     never")?;
+            } else if on.is_empty() {
+                writeln!(f, "retry:     never, but for a connection that ended while it was idle")?;
             } else {
-                let words: Vec<_> = on.iter().map(|cause| cause.as_str()).collect();
-                // Tried again whatever the policy says (docs/CONFIGURATION.md, "When a service fails").
-                let on = if words.is_empty() { "an idle connection that ended".to_owned() } else { words.join(", ") };
+                let on = on.iter().map(|cause| cause.as_str()).collect::<Vec<_>>().join(", ");
                 writeln!(
                     f,
                     "retry:     up to {attempts} times after {on}; at most {budget} of the last 10 s' requests"

@@ -26,6 +26,7 @@ pub use service::{FailureReason, ServiceMetrics};
 use store::StoreMetrics;
 use task::TaskMetrics;
 pub use task::{TaskOperation, TaskOutcome};
+pub use upstream::AFTER_IDLE;
 use upstream::UpstreamMetrics;
 
 /// Upper bounds of the duration histograms, in seconds: from a fast local answer to the default read timeout.

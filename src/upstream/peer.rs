@@ -1,11 +1,14 @@
 //! From a chosen address to what Pingora dials.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions};
 
 use super::endpoint::Address;
+use super::gate::{Gate, Gated};
 use super::tls::TlsFiles;
 use super::{Selected, Upstream};
 use crate::model::service::EndpointUrl;
@@ -17,10 +20,12 @@ const IDLE: Duration = Duration::from_secs(50);
 const STREAMS: usize = 100;
 
 /// What a request asks of its connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// It asks for an upgrade, which HTTP/2 does not have (RFC 9113 §8.6).
-    pub upgrade: bool,
+    /// It asks for an upgrade, which HTTP/2 does not have (RFC 9113 §8.6): what stands before the answer.
+    pub upgrade: Option<Arc<Gate>>,
+    /// Not one that served others before.
+    pub fresh: bool,
     /// Its wait for each piece of the answer, where the gateway cannot keep it itself.
     pub read: Option<Duration>,
 }
@@ -42,9 +47,15 @@ impl Upstream {
         peer.options.read_timeout = wanted.read;
         if url.is_tls() {
             self.tls_of(&mut peer);
-            peer.options.alpn = if wanted.upgrade { ALPN::H1 } else { ALPN::H2H1 };
+            peer.options.alpn = if wanted.upgrade.is_some() { ALPN::H1 } else { ALPN::H2H1 };
         }
         peer.group_key = peer.group_key.wrapping_add(selected.member.state.generation());
+        if wanted.fresh || wanted.upgrade.is_some() {
+            // A group of its own, in which nothing was left and nothing is.
+            peer.group_key = !peer.group_key.wrapping_add(self.fresh.fetch_add(1, Ordering::Relaxed) << 32);
+            peer.options.idle_timeout = Some(Duration::ZERO);
+        }
+        peer.options.custom_l4 = wanted.upgrade.map(|gate| Arc::new(Gated(gate)) as _);
         Some(peer)
     }
 

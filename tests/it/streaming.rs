@@ -1,5 +1,6 @@
 //! Bodies stream both ways, as fast as the slower side takes them and no faster.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -229,6 +230,25 @@ fn a_web_socket_echoes_through_host_and_prefix() {
     let asked = upstream.requests();
     let upgraded = asked.iter().find(|r| r["target"] == "/ws?a=b").unwrap();
     assert!(upgraded["headers"].to_string().contains("Upgrade"), "{upgraded}");
+}
+
+/// The first byte after the 101 must not meet the request's own end.
+#[test]
+fn of_many_web_sockets_whose_clients_send_at_once_none_is_closed() {
+    let upstream = Upstream::start();
+    let daemon = Daemon::builder().set("server", "{threads: 2}").service(upstream.service("svc")).start();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for number in 0..150 {
+                    let (mut socket, _) = client(format!("ws://{SERVICE}/ws"), daemon.connect().into_stream()).unwrap();
+                    let message = Message::text(format!("message {number}"));
+                    socket.send(message.clone()).unwrap();
+                    assert_eq!(socket.read().unwrap(), message);
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -27,22 +27,28 @@ fn a_post_that_fails_reaches_the_upstream_once_and_a_get_is_repeated() {
     let upstream = Upstream::with_ports(2);
     let daemon = eager(&upstream);
     let mut rows = Rows::new();
-    for (number, (path, status)) in [
-        (raw("", "close"), 502),
-        (raw("", "reset"), 502),
-        ("/hang?".to_owned(), 504),
-        (raw("\0\x01 no HTTP at all\r\n\r\n", "close"), 502),
-        (raw("HTTP/1.1 200 OK\r\nContent-Le", "close"), 502),
-        ("/status/502?".to_owned(), 502),
-        ("/status/503?".to_owned(), 503),
-        ("/status/504?".to_owned(), 504),
+    // The last: how often it is sent where it comes on a connection that others had left. One that ends without an answer is
+    // taken for an idle one that was just closed, and counts once as no attempt.
+    for (number, (path, status, times_reused)) in [
+        (raw("", "close"), 502, 4),
+        (raw("", "reset"), 502, 4),
+        ("/hang?".to_owned(), 504, 3),
+        (raw("\0\x01 no HTTP at all\r\n\r\n", "close"), 502, 3),
+        (raw("HTTP/1.1 200 OK\r\nContent-Le", "close"), 502, 4),
+        ("/status/502?".to_owned(), 502, 3),
+        ("/status/503?".to_owned(), 503, 3),
+        ("/status/504?".to_owned(), 504, 3),
     ]
     .into_iter()
     .enumerate()
     {
-        for (method, reused, expected) in
-            [("POST", false, 1), ("POST", true, 1), ("PATCH", true, 1), ("PUT", true, 3), ("DELETE", false, 3)]
-        {
+        for (method, reused, expected) in [
+            ("POST", false, 1),
+            ("POST", true, 1),
+            ("PATCH", true, 1),
+            ("PUT", true, times_reused),
+            ("DELETE", true, times_reused),
+        ] {
             let target = format!("{path}&row={number}-{method}-{reused}");
             if reused {
                 // Leaves a connection to each endpoint behind, which the request then comes on.

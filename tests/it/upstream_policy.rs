@@ -1,5 +1,7 @@
 //! What is repeated, refused, left out and changed, as a service's settings say.
 
+use std::io::Write as _;
+
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio_tungstenite::tungstenite::{Message, client};
@@ -67,13 +69,16 @@ fn no_attempts_or_no_budget_is_no_retry() {
     ] {
         let daemon = start(&urls(&upstream), &format!("{NEVER_OUT}, retry: {retry}"));
         let mut client = daemon.connect();
-        // What the budget is a share of. It leaves no connection behind: one that ends as it is used again says nothing of
-        // its server, so that what was on it may be sent again whatever is listed.
+        // What the budget is a share of. Nothing here leaves a connection behind: one that ends as it is used again says
+        // nothing of its server, and what was on it is sent again whatever is listed.
         for _ in 0..20 {
             let bytes = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
             assert_eq!(client.ask(&Ask::get(SERVICE, &raw(bytes, "close"))).text(), "ok");
         }
-        for (kind, path) in [("503", "/status/503?".to_owned()), ("reset", raw("", "reset"))] {
+        for (kind, path) in [
+            ("503", raw("HTTP/1.1 503 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "close")),
+            ("reset", raw("", "reset")),
+        ] {
             if kind == "reset" && expected == 4 {
                 continue;
             }
@@ -81,6 +86,35 @@ fn no_attempts_or_no_budget_is_no_retry() {
             daemon.get(SERVICE, &target);
             rows.eq(format!("{kind} with {retry}"), &expected, &times(&upstream, &target));
         }
+    }
+    rows.finish();
+}
+
+#[test]
+fn an_idle_connection_that_ended_costs_neither_an_attempt_nor_the_budget() {
+    // One answer for each connection, which ends with the next request on it.
+    let ending = Wire::start(|mut stream| {
+        read_until(&mut stream, b"\r\n\r\n");
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        read_until(&mut stream, b"\r\n\r\n");
+    });
+    let mut rows = Rows::new();
+    for (retry, is_on) in
+        [("{}", true), ("{attempts: 1, budget: 0.01, on: []}", true), ("{attempts: 0}", false), ("{budget: 0}", false)]
+    {
+        let daemon = start(&[ending.url()], &format!("outlier: {{consecutive_errors: 1}}, retry: {retry}"));
+        let fates = |method| (0..20).map(|_| daemon.ask(&Ask::new(method, SERVICE, "/x")).fate()).collect::<Vec<_>>();
+        // A connection may not be back when the next request comes: so not every second one is lost.
+        let lost = |fates: &[String]| fates.iter().any(|fate| fate == "502 proxy_failed");
+        let puts = fates("PUT");
+        rows.holds(retry, lost(&puts) != is_on, format!("{puts:?}"));
+        rows.holds(retry, puts.iter().any(|fate| fate == "200 local"), format!("{puts:?}"));
+        let retries = |cause: &str| daemon.metric_sum("chittyconnect_upstream_retries_total", &[cause]);
+        rows.holds(retry, (retries("cause=\"idle\"") > 3.0) == is_on, "tried again after an idle connection ended");
+        let posts = fates("POST");
+        rows.holds(retry, lost(&posts), format!("{posts:?}"));
+        rows.eq(retry, &0.0, &retries("cause=\"reset\""));
+        rows.eq(retry, &vec!["serving".to_owned()], &daemon.endpoint_states(URL));
     }
     rows.finish();
 }

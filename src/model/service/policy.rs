@@ -130,6 +130,14 @@ pub struct RetryPolicy {
     pub budget: f64,
 }
 
+impl RetryPolicy {
+    /// Whether anything is ever tried again.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.attempts > 0 && self.budget > 0.0
+    }
+}
+
 impl Default for RetryPolicy {
     /// Twice, after `connect`, `reset` and `503`, a fifth of the requests.
     fn default() -> Self {

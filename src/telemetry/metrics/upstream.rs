@@ -4,8 +4,11 @@ use prometheus::IntCounterVec;
 
 use super::{FailureReason, Registered};
 
+/// What is tried again whatever a policy lists: a request on a connection that its server had ended while it was idle.
+pub const AFTER_IDLE: &str = "idle";
+
 /// What is tried again: the `cause` label.
-const RETRY_CAUSES: [&str; 6] = ["connect", "reset", "timeout", "502", "503", "504"];
+const RETRY_CAUSES: [&str; 7] = ["connect", "reset", "timeout", "502", "503", "504", AFTER_IDLE];
 
 /// The families of all services.
 pub(super) struct UpstreamMetrics {
