@@ -61,6 +61,7 @@ mod service_auth;
 mod service_status;
 mod service_switch;
 mod sessions;
+mod soak;
 mod store_crash;
 mod store_damage;
 mod store_disk;

@@ -156,9 +156,13 @@ fn data(state: &State, connection: &mut Connection, request: &Request) -> io::Re
     respond(state, connection, request, &parts, &seen)
 }
 
-/// Keeps a request, and counts its connection if it is the first on it.
+/// Keeps a request, and counts its connection if it is the first on it. Nobody asks after more than so many.
 fn note(state: &State, seen: &Value) {
+    const MOST: usize = 5_000;
     let mut requests = state.requests.lock().unwrap();
+    if requests.len() >= MOST {
+        return;
+    }
     if !requests.iter().any(|r| r["connection"] == seen["connection"]) {
         state.connections.fetch_add(1, Ordering::Relaxed);
     }
