@@ -430,8 +430,13 @@ impl ProxyHttp for Gateway {
     }
 
     /// Last hook: one metrics update and one access line, whatever the outcome.
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Box<RequestContext>) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Box<RequestContext>) {
         record::finished(session, context, &self.parts.metrics, &self.parts.access_log);
+        // A service may have answered before it had read everything. The client gets that answer whole.
+        if context.upstream.is_some() && error.is_none() && !session.was_upgraded() && connection_of(session).is_some()
+        {
+            failure::drain_rest(session).await;
+        }
     }
 }
 

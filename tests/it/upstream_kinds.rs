@@ -149,6 +149,33 @@ fn connections_over_http2_that_their_server_ends_all_the_time_cost_no_get() {
     assert_eq!(daemon.explained("http://svc.chitty.test/")["in_flight"][0], 0);
 }
 
+#[test]
+fn who_is_answered_over_http2_before_all_was_read_gets_the_whole_answer() {
+    if !peers_are_there() {
+        return;
+    }
+    let nginx = h2c("http://127.0.0.1:1");
+    let daemon =
+        Daemon::builder().service(format!("{{id: svc, endpoints: [\"h2c://127.0.0.1:{}\"]}}", nginx.port)).start();
+    let mut rows = Rows::new();
+    let rest = vec![b'x'; 1_000_000];
+    for number in 0..20 {
+        let mut client = daemon.connect();
+        // nginx answers this at once, whatever comes behind it.
+        let length = (2 * rest.len()).to_string();
+        client.send(Ask::new("PUT", SERVICE, "/x").header("Content-Length", &length).to_bytes());
+        client.send(&rest);
+        let answer = client.answer("PUT");
+        rows.eq(format!("{number}: status"), &(200, Ending::Whole), &(answer.status(), answer.ending));
+        client.send(&rest);
+        rows.eq(format!("{number}: ending"), &Ending::Fin, &client.ending());
+    }
+    rows.finish();
+    eventually_eq("nothing is in flight", &serde_json::json!(0), || {
+        daemon.explained("http://svc.chitty.test/")["in_flight"][0].clone()
+    });
+}
+
 /// Passes on what comes on one connection, until it is told to keep everything to itself without closing.
 fn relay(mut stream: TcpStream, port: u16, frozen: &Arc<AtomicUsize>, number: usize) {
     let mut onward = TcpStream::connect(("127.0.0.1", port)).unwrap();
