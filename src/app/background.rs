@@ -19,6 +19,7 @@ use crate::auth::secret::{GatewaySecret, Purpose};
 use crate::blob::Files;
 use crate::daemon::{self, Lifecycle, notify};
 use crate::event::Hub;
+use crate::listener;
 use crate::registry::report::rejected_of;
 use crate::route::explain::explain;
 use crate::store::Store;
@@ -165,6 +166,9 @@ pub(super) async fn announce(
         while TcpStream::connect(reachable(*address)).await.is_err() {
             tokio::time::sleep(PROBE_EVERY).await;
         }
+    }
+    if let Err(error) = listener::limit_unsent(&listeners) {
+        tracing::info!(%error, "clients that do not read may hold more memory: the limit on what waits in the kernel failed");
     }
     lifecycle.ready();
     notify::ready();

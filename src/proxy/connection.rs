@@ -254,13 +254,10 @@ impl Connection {
     }
 }
 
-/// Sets `SO_LINGER` to 0 on a socket of this process that is known by its number alone: through a second descriptor of
-/// it, which the kernel hands out safely.
+/// Sets `SO_LINGER` to 0 on a socket of this process that is known by its number alone.
 fn linger_not(socket: UniqueIDType) -> io::Result<()> {
-    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-    let process = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let duplicate = pidfd_getfd(process, socket, PidfdGetfdFlags::empty())?;
-    socket2::SockRef::from(&duplicate).set_linger(Some(Duration::ZERO))
+    let second = crate::listener::second_descriptor(socket)?;
+    socket2::SockRef::from(&second).set_linger(Some(Duration::ZERO))
 }
 
 impl AsyncRead for Connection {
