@@ -1,5 +1,7 @@
 //! One of three nginx dies, stands still, or is restarted, and no client notices.
 
+use std::time::Instant;
+
 use crate::support::load::Load;
 use crate::support::peer::peers_are_there;
 use crate::support::store::long;
@@ -31,14 +33,18 @@ fn three() -> (Vec<Nginx>, Daemon) {
     (nginx, daemon)
 }
 
-/// Waits until the endpoint in place `index` is left out, or not, and the others are not.
+/// Waits until the endpoint in place `index` is left out, or not, and the others are not. Tells how long that took: a time
+/// is to be read, and is no reason to fail on a busy machine.
 #[track_caller]
+#[allow(clippy::print_stderr, reason = "what was seen")]
 fn is_out(daemon: &Daemon, index: usize, out: bool) {
+    let begun = Instant::now();
     eventually(&format!("endpoint {index} is left out: {out}, and no other"), || {
         let states = daemon.endpoint_states(URL);
         let fits = states.iter().enumerate().all(|(at, state)| (state == "serving") != (out && at == index));
         if fits && states.len() == 3 { Ok(()) } else { Err(states) }
     });
+    eprintln!("{} after {:?}", if out { "left out" } else { "back" }, begun.elapsed());
 }
 
 /// No more retries than the budget allows, at any time.
