@@ -17,6 +17,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::auth::rate::Exceeded;
+use crate::model::request::ErrorWord;
 use crate::route::RouteError;
 use crate::route::hostname::BadHost;
 pub use session::SessionRefusal;
@@ -36,10 +37,6 @@ const STORE_RETRY_AFTER: u32 = 1;
 const SYNC: [&str; 2] = ["/api/context/sync", "/api/v1/context/sync"];
 /// Where sessions are.
 const SESSIONS: &str = "/api/v1/sessions";
-
-/// The word of the error that a local answer is, for the access log.
-#[derive(Clone, Copy, Debug)]
-pub struct ErrorWord(pub &'static str);
 
 /// One error, for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -280,7 +277,7 @@ impl Problem {
                 response.headers_mut().insert(name, value);
             }
         }
-        response.extensions_mut().insert(ErrorWord(self.word));
+        response.extensions_mut().insert(ErrorWord(self.word.into()));
         response
     }
 }

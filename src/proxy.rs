@@ -410,11 +410,11 @@ impl ProxyHttp for Gateway {
             connection.deadline().wait_for_ever();
         }
         let Some(problem) = failure::problem_of(error, timed_out) else {
-            context.error = Some("client_closed");
+            context.error = Some("client_closed".into());
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         failure::report(error, &problem, context, &self.parts.metrics, timed_out);
-        context.error = Some(problem.word);
+        context.error = Some(problem.word.into());
         if let Some(limit) = Limit::behind(problem.word) {
             self.parts.metrics.limit_reached(limit);
         }

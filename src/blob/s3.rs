@@ -46,6 +46,7 @@ use s3s::{Body, S3, S3Error, S3Response, S3Result, s3_error};
 
 use super::{Files, Writer};
 use crate::model::key::Key;
+use crate::model::request::ErrorWord;
 use crate::model::stored_file::{FileKey, StoredFile};
 use crate::store::context::Place;
 pub use bucket::name_of;
@@ -88,6 +89,9 @@ async fn answer(service: S3Service, request: Request) -> Response {
             if let Some(Status(status)) = response.extensions().get() {
                 *response.status_mut() = *status;
             }
+            if let Some(code) = error::code_of(&response) {
+                response.extensions_mut().insert(ErrorWord(code.into()));
+            }
             // How it is sent is for whoever sends it.
             response.headers_mut().remove(header::TRANSFER_ENCODING);
             response.map(axum::body::Body::new)
@@ -112,9 +116,12 @@ fn with_status<T>(output: T, status: StatusCode) -> S3Response<T> {
 
 /// An error as the answer.
 fn refuse(error: S3Error) -> Response {
-    error
+    let word = ErrorWord(error.code().as_str().to_owned().into());
+    let mut response = error
         .to_http_response()
-        .map_or_else(|_| bare(StatusCode::INTERNAL_SERVER_ERROR), |response| response.map(axum::body::Body::new))
+        .map_or_else(|_| bare(StatusCode::INTERNAL_SERVER_ERROR), |response| response.map(axum::body::Body::new));
+    response.extensions_mut().insert(word);
+    response
 }
 
 fn bare(status: StatusCode) -> Response {

@@ -1,5 +1,6 @@
 //! What the local API may know of the request it answers beyond the request itself.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,3 +14,7 @@ pub struct RequestFacts {
     /// The host asked for, lower-case, without port; empty if none was sent.
     pub host: Arc<str>,
 }
+
+/// The word of the error that a local answer is, for the access log: an extension of the answer.
+#[derive(Clone, Debug)]
+pub struct ErrorWord(pub Cow<'static, str>);

@@ -1,5 +1,6 @@
 //! What the gateway knows of one request while it is being served.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -116,7 +117,7 @@ pub struct RequestContext {
     /// Request body bytes seen.
     pub body_bytes: u64,
     /// The word of the error it ended with.
-    pub error: Option<&'static str>,
+    pub error: Option<Cow<'static, str>>,
 }
 
 impl RequestContext {

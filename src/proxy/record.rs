@@ -46,7 +46,7 @@ pub(super) fn finished(session: &Session, context: &RequestContext, metrics: &Me
         bytes_out: session.body_bytes_sent() as u64,
         duration,
         upstream: context.upstream_took,
-        error: context.error,
+        error: context.error.as_deref(),
         attempts: context.attempts,
     });
 }

@@ -16,9 +16,10 @@ use super::context::{RequestContext, RequestId, Rewrite};
 use super::patience::Patience;
 use super::{Gateway, bridge, connection_of, failure, header, is_unframed, limit, peer_of, target};
 use crate::auth::authenticator::names_another;
+use crate::model::request::ErrorWord;
 use crate::model::request::RequestFacts;
 use crate::model::service::ServiceAuth;
-use crate::problem::{ErrorWord, Problem};
+use crate::problem::Problem;
 use crate::route::contents::takes_contents;
 use crate::route::hostname::RequestHost;
 use crate::route::table::Target;
@@ -172,7 +173,7 @@ impl Gateway {
         if let Some(connection) = connection_of(session) {
             connection.body_is_over();
         }
-        context.error = response.extensions().get::<ErrorWord>().map(|word| word.0);
+        context.error = response.extensions().get::<ErrorWord>().map(|word| word.0.clone());
         let mut head = bridge::header_of(session, &response)?;
         self.sign(session, context, &mut head, true)?;
         let patience = self.parts.config.limits.idle_timeout;

@@ -154,6 +154,7 @@ fn who_may_not_is_told_so_and_nothing_happens() {
             let answer = signer.ask(&daemon, &object(method));
             rows.eq(format!("{method}: {what}"), &format!("403 {word}"), &fate(&answer));
             rows.holds(format!("{method}: {what}: XML"), answer.text().contains("<Error>"), answer.text());
+            daemon.access_line("with the code", |line| line["method"] == method && line["error"] == word);
         }
     }
     for minutes in [-20, 20, -60 * 24 * 366] {

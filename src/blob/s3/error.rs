@@ -12,6 +12,16 @@ use crate::telemetry::describe;
 /// The code of a body that is not the one that was signed; s3s does not know it.
 const HASH_MISMATCH: &str = "XAmzContentSHA256Mismatch";
 
+/// The code of an answer that is an error with a body, for the access log.
+pub(super) fn code_of(response: &http::Response<s3s::Body>) -> Option<String> {
+    if response.status().as_u16() < 400 {
+        return None;
+    }
+    let body = response.body().bytes()?;
+    let (_, rest) = std::str::from_utf8(&body).ok()?.split_once("<Code>")?;
+    Some(rest.split_once("</Code>")?.0.to_owned())
+}
+
 impl From<FileError> for S3Error {
     fn from(error: FileError) -> Self {
         match error {

@@ -35,7 +35,7 @@ pub struct Entry<'a> {
     /// Until the upstream's header; written like `duration`.
     pub upstream: Option<Duration>,
     /// The error word, where one was answered or something broke.
-    pub error: Option<&'static str>,
+    pub error: Option<&'a str>,
     /// Upstream connection attempts.
     pub attempts: u32,
 }
