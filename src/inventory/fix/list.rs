@@ -55,7 +55,10 @@ pub(super) fn append(splices: &mut Splices<'_>, elements: &[Range<usize>], end: 
     if !comma {
         splices.replace(last.end..last.end, ",");
     }
-    let behind = splices.line_after(if comma { at } else { last.end }).min(splices.line_start(end).max(last.end));
+    let told = if comma { at + 1 } else { last.end };
+    let line = splices.line_after(told);
+    // The bracket may stand in the line of the last element.
+    let behind = if line > end { told } else { line };
     let mut lines = String::new();
     for (index, element) in new.iter().enumerate() {
         let ends = if comma || index + 1 < new.len() { "," } else { "" };

@@ -147,10 +147,11 @@ impl Writer<'_> {
             }
             (Some(entry), Some(_)) => {
                 let field = &block.fields[entry.field];
-                let old = splices.text[field.value.span.clone()].to_owned();
-                let new = hosts.iter().map(|host| self.element(host, Some(entry)));
-                let all: Vec<String> = std::iter::once(old).chain(new).collect();
-                splices.replace(field.span(), self.routes(&all));
+                let key = if self.file.syntax == Syntax::Toml { "routes" } else { "\"routes\"" };
+                let new: String = hosts.iter().map(|host| format!(", {}", self.element(host, Some(entry)))).collect();
+                splices.replace(field.at.clone(), key);
+                splices.replace(field.value.span.start..field.value.span.start, "[");
+                splices.replace(field.value.span.end..field.value.span.end, format!("{new}]"));
             }
             _ => {
                 let new: Vec<String> = hosts.iter().map(|host| self.element(host, None)).collect();

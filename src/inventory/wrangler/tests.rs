@@ -93,7 +93,7 @@ fn a_file_that_does_not_parse_has_a_place() {
     for (text, syntax, line, column) in [
         ("name = \"a\"\nroutes = [\n", Syntax::Toml, 2, 11),
         ("name = \"ä\" x\n", Syntax::Toml, 1, 12),
-        ("{\n  \"a\": 1\n  \"b\": 2\n}", Syntax::Jsonc, 3, 3),
+        ("{\n  \"a\": 1\n  \"b\": 2\n}", Syntax::Jsonc, 2, 9),
         ("\u{feff}[]", Syntax::Jsonc, 1, 1),
         ("", Syntax::Jsonc, 1, 1),
     ] {
