@@ -138,7 +138,7 @@ impl Cli {
             Command::Check(configured) => check::run(&configured),
             Command::Explain { url, configured, output } => explain::run(&url, &configured, output.format),
             Command::Inventory(asked) => {
-                return inventory::run(*asked).unwrap_or_else(|message| {
+                return inventory::run(&asked).unwrap_or_else(|message| {
                     output::complain(&message);
                     ExitCode::FAILURE
                 });

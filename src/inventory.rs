@@ -16,6 +16,7 @@ pub mod report;
 pub mod wrangler;
 
 #[cfg(test)]
+#[allow(clippy::format_push_string, reason = "texts of files are put together piece by piece")]
 mod tests;
 
 use std::collections::HashMap;

@@ -61,7 +61,7 @@ enum ReportFormat {
     Text,
     /// For a program, and for `inventory diff`
     Json,
-    /// For COMPETING_ROUTES.md
+    /// For `COMPETING_ROUTES.md`
     Markdown,
     /// For whatever shows findings beside the lines: SARIF 2.1.0
     Sarif,
@@ -84,12 +84,12 @@ enum InventoryCommand {
 }
 
 /// 0: read, and clean. 3: read, with findings. 1: something was not read, or went wrong.
-pub(super) fn run(asked: Inventoried) -> Result<ExitCode, String> {
+pub(super) fn run(asked: &Inventoried) -> Result<ExitCode, String> {
     if let Some(InventoryCommand::Diff { old, new, deny_new, output }) = &asked.command {
         return diff(old, new, *deny_new, output.format);
     }
     let progress = Progress::new();
-    let sources = sources::read(&asked, &progress)?;
+    let sources = sources::read(asked, &progress)?;
     progress.end();
     if asked.fix && sources.family.is_none() {
         return Err(

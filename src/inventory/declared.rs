@@ -1,6 +1,6 @@
 //! What wrangler files declare, as claims.
 
-use super::claim::{Claim, EntryId, Kind, Owner, Place};
+use super::claim::{Claim, EntryId, Kind, Owner, Place, split_script};
 use super::family::Family;
 use super::pattern::{Pattern, loosely};
 use super::wrangler::WranglerFile;
@@ -20,7 +20,8 @@ pub(super) fn claims(files: &[WranglerFile], family: Option<&Family>) -> Vec<Cla
         for (block, declared) in read.declared.blocks.iter().enumerate() {
             for (entry, one) in declared.entries.iter().enumerate() {
                 let at = EntryId { file, block, entry };
-                let claim = claim(read, &shown, &lines, declared, one, at);
+                let mut claim = claim(read, &shown, &lines, declared, one, at);
+                name_environment(&mut claim, family);
                 if !is_placeholder(&claim, domain) {
                     claims.push(claim);
                 }
@@ -55,6 +56,18 @@ fn claim(file: &WranglerFile, shown: &str, lines: &Lines<'_>, block: &Block, ent
         place: Place::Wrangler { file: shown.to_owned(), line, column },
         entry: Some(at),
     }
+}
+
+/// `alpha-staging` is the worker `alpha` in an environment, unless it is a service of its own.
+fn name_environment(claim: &mut Claim, family: Option<&Family>) {
+    let Owner::Worker(name) = &claim.owner else { return };
+    let (worker, environment) = split_script(name);
+    if environment.is_none() || family.is_some_and(|family| family.is_service_id(name)) {
+        return;
+    }
+    let worker = Owner::Worker(worker.to_owned());
+    claim.environment = claim.environment.take().or_else(|| environment.map(str::to_owned));
+    claim.owner = worker;
 }
 
 fn is_placeholder(claim: &Claim, domain: Option<&str>) -> bool {

@@ -112,6 +112,12 @@ impl Family {
         self.by_name.get(&lower).or_else(|| self.by_name.get(short)).copied()
     }
 
+    /// Whether a service has this very id.
+    #[must_use]
+    pub fn is_service_id(&self, name: &str) -> bool {
+        self.services.iter().any(|service| service.id == name)
+    }
+
     /// Whether the registry has a worker's service in an entry that the table cannot use.
     #[must_use]
     pub fn is_unusable(&self, worker: &str) -> bool {

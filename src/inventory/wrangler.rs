@@ -10,6 +10,7 @@ mod toml;
 pub mod tree;
 mod walk;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -117,7 +118,9 @@ pub fn find(paths: &[PathBuf], mut seen: impl FnMut(usize)) -> Found {
         walk::walk(path, &mut all);
     }
     all.files.sort();
-    all.files.dedup();
+    // The same file by two paths is one file.
+    let mut known = HashSet::new();
+    all.files.retain(|file| known.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
     found.unread = all.unread;
     for (index, path) in all.files.into_iter().enumerate() {
         match read(&path) {
@@ -159,7 +162,7 @@ fn read(path: &Path) -> Result<WranglerFile, Unread> {
         let before = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
         let (line, column) = Lines::of(&before).place(good);
         let why = format!("is not UTF-8: byte {:#04x}", error.as_bytes()[good]);
-        Unread { what: shown.to_string(), line: Some(line), column: Some(column), why }
+        Unread { what: shown.clone(), line: Some(line), column: Some(column), why }
     })?;
     WranglerFile::parse(path.to_owned(), text, syntax)
 }

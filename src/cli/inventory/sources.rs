@@ -69,7 +69,8 @@ fn family(
                     return Ok(Some((family, Place::Live)));
                 }
                 None => {
-                    unread.push(Unread::new(socket.display(), "the daemon is an older one, and does not say its hosts"))
+                    unread
+                        .push(Unread::new(socket.display(), "the daemon is an older one, and does not say its hosts"));
                 }
             },
             Err(why) => unread.push(Unread::new(socket.display(), why)),

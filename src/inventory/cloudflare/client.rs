@@ -166,7 +166,7 @@ impl Client {
             }
             let info = envelope.result_info.unwrap_or_default();
             let more = match (info.total_pages, info.total_count) {
-                (Some(pages), _) => page < pages,
+                (Some(total), _) => page < total,
                 (None, Some(count)) => seen.len() < count,
                 (None, None) => false,
             };

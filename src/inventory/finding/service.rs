@@ -68,13 +68,14 @@ impl Services {
     pub(super) fn differ(&self, claims: &[Claim], one: usize, other: usize) -> bool {
         let (one, other) = (&claims[one], &claims[other]);
         match (&one.owner, &other.owner) {
-            (Owner::Nobody, _) | (_, Owner::Nobody) => false,
             (Owner::Worker(a), Owner::Worker(b)) => a != b,
             (Owner::Service(id), Owner::Worker(worker)) | (Owner::Worker(worker), Owner::Service(id)) => {
                 self.service_of(worker).is_none_or(|service| self.ids[service] != *id)
             }
-            // The table does not contradict itself: it says its own conflicts.
-            (Owner::Service(_) | Owner::Gateway, Owner::Service(_) | Owner::Gateway) => false,
+            // A route of nobody takes nothing from anybody, and the table says its own conflicts.
+            (Owner::Nobody, _)
+            | (_, Owner::Nobody)
+            | (Owner::Service(_) | Owner::Gateway, Owner::Service(_) | Owner::Gateway) => false,
             (Owner::Gateway, Owner::Worker(worker)) | (Owner::Worker(worker), Owner::Gateway) => {
                 !self.gateway.contains(worker)
             }

@@ -26,14 +26,12 @@ pub(super) fn remove(splices: &mut Splices<'_>, elements: &[Range<usize>], gone:
         }
     }
     // What is last now has a comma behind it only if what was last had one.
-    if let Some(last) = kept.filter(|&last| last + 1 < elements.len() && !trailing) {
-        if let Some(at) = comma(splices, &elements[last]) {
-            let next = elements[last + 1].start;
-            let spaces =
-                splices.text[at + 1..next].len() - splices.text[at + 1..next].trim_start_matches([' ', '\t']).len();
-            let same_line = at + 1 + spaces == next;
-            splices.replace(at..at + 1 + if same_line { spaces } else { 0 }, "");
-        }
+    if let Some(last) = kept.filter(|&last| last + 1 < elements.len() && !trailing)
+        && let Some(at) = comma(splices, &elements[last])
+    {
+        let between = &splices.text[at + 1..elements[last + 1].start];
+        let spaces = if between.trim_start_matches([' ', '\t']).is_empty() { between.len() } else { 0 };
+        splices.replace(at..at + 1 + spaces, "");
     }
 }
 

@@ -62,7 +62,9 @@ impl Plan {
                 let member = &family.services[service];
                 let whole = Pattern::whole(&member.host);
                 let taken = claims.iter().any(|claim| {
-                    claim.worker().is_some() && claim.worker() != worker && claim.pattern.as_ref() == Ok(&whole)
+                    let elsewhere = claim.entry.is_some_and(|id| id.file != file);
+                    let other = elsewhere || claim.worker() != worker;
+                    claim.worker().is_some() && other && claim.pattern.as_ref() == Ok(&whole)
                 });
                 of_service(&own, member, family, taken, &mut wanted);
             } else {
@@ -161,7 +163,7 @@ impl Plan {
     }
 }
 
-/// A service keeps its own route; where it has none in production, and no other worker has it (`taken`), one of what goes
+/// A service keeps its own route; where it has none in production, and no other worker or file has it (`taken`), one of what goes
 /// becomes it.
 fn of_service(
     own: &[(EntryId, &Claim)],

@@ -1,6 +1,7 @@
 //! A plan written into a file's text, and checked before anybody sees it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::list;
@@ -72,7 +73,7 @@ impl Writer<'_> {
                 }
                 Form::Table => {
                     let all = gone.len() == of_field().count();
-                    let said = if all && self.would_inherit(index) { self.say_none(splices, block) } else { None };
+                    let said = if all && self.would_inherit(index) { Self::say_none(splices, block) } else { None };
                     for (number, entry) in gone.iter().enumerate() {
                         remove_table(splices, entry, said.as_deref().filter(|_| number == 0));
                     }
@@ -98,7 +99,7 @@ impl Writer<'_> {
 
     /// Has an environment without tables say that it has no routes: under its header, or, where it has none, in place of
     /// the first table, by the text that is returned.
-    fn say_none(&self, splices: &mut Splices<'_>, block: &Block) -> Option<String> {
+    fn say_none(splices: &mut Splices<'_>, block: &Block) -> Option<String> {
         let end = splices.line_end();
         if let Some(header) = block.header.as_ref().filter(|header| splices.text[header.start..].starts_with('[')) {
             let behind = splices.line_after(header.end);
@@ -114,10 +115,11 @@ impl Writer<'_> {
         let Some((_, span)) = &entry.pattern else { return };
         let text = if entry.custom_domain { host.to_owned() } else { format!("{host}/*") };
         splices.replace(span.clone(), quoted_as(&splices.text[span.clone()], &text));
-        if let Some((zone, span)) = &entry.zone_name {
-            if !zone.contains("${") && !Pattern::whole(host).is_in_zone(zone) {
-                splices.replace(span.clone(), quoted_as(&splices.text[span.clone()], &self.wanted.domain));
-            }
+        if let Some((zone, span)) = &entry.zone_name
+            && !zone.contains("${")
+            && !Pattern::whole(host).is_in_zone(zone)
+        {
+            splices.replace(span.clone(), quoted_as(&splices.text[span.clone()], &self.wanted.domain));
         }
     }
 
@@ -135,7 +137,7 @@ impl Writer<'_> {
                 let mut text = if splices.text[..behind].ends_with('\n') { String::new() } else { nl.to_owned() };
                 for host in hosts {
                     let zone = self.zone_of(host, Some(entry)).unwrap_or_else(|| parent(host).to_owned());
-                    text.push_str(&format!("{nl}{header}{nl}pattern = \"{host}/*\"{nl}zone_name = \"{zone}\"{nl}"));
+                    let _ = write!(text, "{nl}{header}{nl}pattern = \"{host}/*\"{nl}zone_name = \"{zone}\"{nl}");
                 }
                 splices.replace(behind..behind, text);
             }
@@ -148,10 +150,10 @@ impl Writer<'_> {
             (Some(entry), Some(_)) => {
                 let field = &block.fields[entry.field];
                 let key = if self.file.syntax == Syntax::Toml { "routes" } else { "\"routes\"" };
-                let new: String = hosts.iter().map(|host| format!(", {}", self.element(host, Some(entry)))).collect();
+                let new: Vec<String> = hosts.iter().map(|host| self.element(host, Some(entry))).collect();
                 splices.replace(field.at.clone(), key);
                 splices.replace(field.value.span.start..field.value.span.start, "[");
-                splices.replace(field.value.span.end..field.value.span.end, format!("{new}]"));
+                splices.replace(field.value.span.end..field.value.span.end, format!(", {}]", new.join(", ")));
             }
             _ => {
                 let new: Vec<String> = hosts.iter().map(|host| self.element(host, None)).collect();
@@ -259,7 +261,9 @@ fn remove_table(splices: &mut Splices<'_>, entry: &Entry, instead: Option<&str>)
         splices.replace(start..start, text);
     }
     splices.remove(header);
-    lines.into_iter().for_each(|line| splices.remove(line));
+    for line in lines {
+        splices.remove(line);
+    }
     // One empty line of the two around it goes with it.
     let behind = splices.line_after(end);
     let before_is_empty = start == 0 || splices.text[..start].trim_end_matches([' ', '\t', '\r', '\n']).is_empty() || {

@@ -1,8 +1,8 @@
-//! The report as `COMPETING_ROUTES.md` (docs/ENDPOINT_REMEDIATION.md).
+//! The report as `COMPETING_ROUTES.md` (`docs/ENDPOINT_REMEDIATION.md`).
 
 use std::fmt::Write as _;
 
-use super::{FindingRow, Report, plain};
+use super::{ClaimRow, FindingRow, Report, plain};
 use crate::inventory::finding::Rule;
 
 /// The report as Markdown. It holds no time, so that two runs over the same files give the same bytes.
@@ -51,8 +51,12 @@ pub fn markdown(report: &Report) -> String {
         );
         out.push_str("| finding | where | `--fix` |\n|---|---|---|\n");
         for finding in of_rule {
-            let mut places: Vec<String> =
-                report.claims_of(finding).map(|claim| cell(&claim.place.to_string())).collect();
+            let several = finding.claims.len() > 1;
+            let place = |claim: &ClaimRow| {
+                let of = if several { format!(" `{}` of {}", claim.pattern, claim.owner) } else { String::new() };
+                cell(&format!("{}{of}", claim.place))
+            };
+            let mut places: Vec<String> = report.claims_of(finding).map(place).collect();
             if finding.more > 0 {
                 places.push(format!("and {} more", finding.more));
             }

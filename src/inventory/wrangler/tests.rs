@@ -15,9 +15,12 @@ fn patterns(file: &WranglerFile) -> Vec<(Option<String>, String, bool)> {
     file.declared.blocks.iter().flat_map(of_block).collect()
 }
 
+/// Environment, pattern, whether a custom domain.
+type Told = (Option<&'static str>, &'static str, bool);
+
 #[test]
 fn every_form_of_toml_is_read() {
-    let cases: [(&str, &[(Option<&str>, &str, bool)]); 8] = [
+    let cases: [(&str, &[Told]); 8] = [
         ("name = \"a\"\nroute = \"a.cc/*\"\n", &[(None, "a.cc/*", false)]),
         ("route = { pattern = \"a.cc/*\", zone_id = \"${ZONE}\" }", &[(None, "a.cc/*", false)]),
         ("routes = [ \"a.cc/*\", 'b.cc/*', ]", &[(None, "a.cc/*", false), (None, "b.cc/*", false)]),

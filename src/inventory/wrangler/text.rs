@@ -29,8 +29,9 @@ impl Syntax {
     /// `wrangler (1).jsonc`, `wrangler.toml copy`.
     #[must_use]
     pub fn is_wrangler(path: &Path) -> bool {
-        let rest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("wrangler"));
-        rest.is_some_and(|rest| rest.starts_with(['.', ' ', '-', '_'])) && Self::of(path).is_some()
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix("wrangler").is_some_and(|rest| rest.starts_with(['.', ' ', '-', '_']))
+            && Self::of(path).is_some()
     }
 }
 
