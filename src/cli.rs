@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod demo;
 mod explain;
+mod inventory;
 mod keys;
 mod logging;
 mod migrate;
@@ -49,6 +50,11 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Say who claims which route, where claims collide, and mend the wrangler files
+    ///
+    /// Ends with 0 when everything was read and nothing found, 3 when something was found, 1 when something could not be
+    /// read or went wrong.
+    Inventory(Box<inventory::Inventoried>),
     /// Make API keys
     Keys {
         #[command(subcommand)]
@@ -131,6 +137,12 @@ impl Cli {
             Command::Demo { port } => demo::run(port),
             Command::Check(configured) => check::run(&configured),
             Command::Explain { url, configured, output } => explain::run(&url, &configured, output.format),
+            Command::Inventory(asked) => {
+                return inventory::run(&asked).unwrap_or_else(|message| {
+                    output::complain(&message);
+                    ExitCode::FAILURE
+                });
+            }
             Command::Keys { command } => keys::run(command),
             Command::Migrate { dry_run, configured, output } => migrate::run(dry_run, &configured, output.format),
             Command::Service { command } => service::run(command),

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod event;
+pub mod inventory;
 pub mod listener;
 pub mod model;
 pub mod problem;

@@ -86,6 +86,20 @@ pub enum Role {
     Register,
 }
 
+impl Role {
+    /// The key of `gateway` that names hosts of this role.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Api => "api",
+            Self::Mcp => "mcp",
+            Self::Files => "files",
+            Self::Register => "register",
+        }
+    }
+}
+
 /// The table in force, shared.
 #[derive(Clone, Debug)]
 pub struct Routes(Arc<ArcSwap<Table>>);

@@ -28,8 +28,14 @@ pub(super) fn hand_out(line: &str) -> io::Result<()> {
 pub(super) fn facts<T: Serialize + Display>(facts: &T, format: Format) -> Result<(), String> {
     match format {
         Format::Text => print(&facts.to_string()),
-        Format::Json => print(&serde_json::to_string_pretty(facts).map_err(|error| error.to_string())?),
+        Format::Json => facts_as_json(facts)?,
     }
+    Ok(())
+}
+
+/// Facts for a program.
+pub(super) fn facts_as_json<T: Serialize>(facts: &T) -> Result<(), String> {
+    print(&serde_json::to_string_pretty(facts).map_err(|error| error.to_string())?);
     Ok(())
 }
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::merge::Merged;
 use super::source::SourceStatus;
+use crate::model::name::Hostname;
 use crate::model::service::SourceName;
+use crate::route::Role;
 use crate::route::claim::Conflict;
 use crate::route::explain::RejectedEntry;
 use crate::route::table::Table;
@@ -15,6 +17,12 @@ use crate::route::table::Table;
 /// The whole table, for a person or a program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoutesReport {
+    /// The zone of the service hosts; `None` from a daemon that does not say it yet.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// The gateway's own hosts.
+    #[serde(default)]
+    pub gateway: Vec<GatewayHost>,
     /// Whether some source has neither answered nor failed yet.
     pub loading: bool,
     /// Services with an endpoint, in the order of their sources.
@@ -29,11 +37,23 @@ pub struct RoutesReport {
     pub sources: Vec<SourceStatus>,
 }
 
+/// A host that the gateway answers itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayHost {
+    /// The host.
+    pub host: String,
+    /// The key of `gateway` that names it: `connect`, `api`, `mcp`, `files`, `register`.
+    pub role: String,
+}
+
 /// One service and the names that route to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceRow {
     /// Its id.
     pub id: String,
+    /// Its label under the domain.
+    #[serde(default)]
+    pub subdomain: Option<String>,
     /// The registry's own id, where it is another.
     pub external_id: Option<String>,
     /// Prefixes that route to it.
@@ -57,6 +77,9 @@ pub struct ServiceRow {
 pub struct Unroutable {
     /// Its id.
     pub id: String,
+    /// Its label under the domain.
+    #[serde(default)]
+    pub subdomain: Option<String>,
     /// The source that first named it.
     pub source: SourceName,
     /// Why.
@@ -85,6 +108,7 @@ impl RoutesReport {
                 let reason = service.declared.no_endpoint_because.clone();
                 unroutable.push(Unroutable {
                     id: service.id.to_string(),
+                    subdomain: Some(service.subdomain.to_string()),
                     source: service.source.clone(),
                     reason: reason.unwrap_or_else(|| "no base URL".to_owned()),
                 });
@@ -93,6 +117,7 @@ impl RoutesReport {
             let (prefixes, hosts) = table.names_of(upstream);
             services.push(ServiceRow {
                 id: service.id.to_string(),
+                subdomain: Some(service.subdomain.to_string()),
                 external_id: service.declared.external_id.clone(),
                 prefixes,
                 hosts,
@@ -107,7 +132,10 @@ impl RoutesReport {
                     .collect(),
             });
         }
+        let own = |(host, role): (&Hostname, Role)| GatewayHost { host: host.to_string(), role: role.key().to_owned() };
         Self {
+            domain: Some(table.config().domain.to_string()),
+            gateway: table.config().gateway_hosts().map(own).collect(),
             loading: table.is_loading(),
             services,
             unroutable,

@@ -39,6 +39,8 @@ mod hardening;
 mod hostile;
 mod hostile_h2;
 mod hosts;
+mod inventory;
+mod inventory_cloudflare;
 mod jwt;
 mod key_life;
 mod keys;
