@@ -61,21 +61,16 @@ class Proxy(Daemon):
         return float(found[1]) if found else 0.0
 
 
-class Origin:
-    """nginx with an answer of 1 KiB, and one of 1 MiB."""
+class Nginx:
+    """nginx with a configuration of its own."""
 
-    def __init__(self, folder, core=None):
-        folder.mkdir()
-        self.port = free_port()
-        (folder / "small").write_bytes(b"x" * 1024)
-        (folder / "large").write_bytes(b"x" * (1 << 20))
+    def __init__(self, folder, workers, served, core=None):
         (folder / "nginx.conf").write_text(
-            "daemon off; worker_processes 1; pid nginx.pid; error_log stderr crit; user root;\n"
+            f"daemon off; worker_processes {workers}; pid nginx.pid; error_log stderr crit; user root;\n"
             "events { worker_connections 4096; }\n"
             "http { access_log off; client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t;\n"
             "uwsgi_temp_path t; scgi_temp_path t; keepalive_requests 100000000; default_type text/plain;\n"
-            f"server {{ listen 127.0.0.1:{self.port}; root {folder};\n"
-            "location / { try_files /small =404; } location ~ /large$ { try_files /large =404; } } }\n")
+            f"{served} }}\n")
         pin = [] if core is None else ["taskset", "-c", str(core)]
         program = shutil.which("nginx") or "/usr/sbin/nginx"
         self.process = subprocess.Popen([*pin, program, "-e", "stderr", "-p", folder, "-c", "nginx.conf"])
@@ -88,6 +83,31 @@ class Origin:
     def end(self):
         self.process.terminate()
         self.process.wait(timeout=30)
+
+
+class Origin(Nginx):
+    """nginx with an answer of 1 KiB, and one of 1 MiB."""
+
+    def __init__(self, folder, core=None):
+        folder.mkdir()
+        self.port = free_port()
+        (folder / "small").write_bytes(b"x" * 1024)
+        (folder / "large").write_bytes(b"x" * (1 << 20))
+        super().__init__(
+            folder, 1, f"server {{ listen 127.0.0.1:{self.port}; root {folder};\n"
+            "location / { try_files /small =404; } location ~ /large$ { try_files /large =404; } }", core)
+
+
+class Peer(Nginx):
+    """nginx as the proxy, with as many workers as the daemon has threads."""
+
+    def __init__(self, folder, origin):
+        folder.mkdir()
+        self.port = free_port()
+        super().__init__(
+            folder, 2, f"upstream o {{ server 127.0.0.1:{origin}; keepalive 64; }}\n"
+            f"server {{ listen 127.0.0.1:{self.port}; location / {{ proxy_pass http://o; proxy_http_version 1.1;\n"
+            'proxy_set_header Connection ""; } }')
 
 
 def load(daemon, core, seconds, connections=64):
@@ -196,9 +216,11 @@ def latency(given, folder):
     limits = {"connections": 20000, "connections_per_client": 20000}
     origin = Origin(folder / "origin")
     daemon = Proxy(given.binary, folder / "now", origin.port, 2, limits)
-    beside = {"10,000 idle connections": lambda: Idle(daemon.port, IDLE)}
+    peer = Peer(folder / "peer", origin.port)
+    beside = {"10,000 idle connections": (daemon, lambda: Idle(daemon.port, IDLE))}
     for name, attack in ATTACKS.items():
-        beside[name] = lambda attack=attack: Attack(daemon.port, given.seconds + 1, *attack)
+        beside[name] = daemon, lambda attack=attack: Attack(daemon.port, given.seconds + 1, *attack)
+    beside["nginx, slow readers"] = peer, lambda: Attack(peer.port, given.seconds + 1, *ATTACKS["slow readers"])
     seen = {name: [] for name in beside}
     most, memory = dict.fromkeys(beside, 0), dict.fromkeys(beside, 0)
     try:
@@ -206,16 +228,21 @@ def latency(given, folder):
         honest(daemon.port, 1)
         resting = daemon.resident()
         for _ in range(given.rounds):
-            for name, begin in beside.items():
-                alone = honest(daemon.port, given.seconds)
+            for name, (proxy, begin) in beside.items():
+                alone = honest(proxy.port, given.seconds)
                 other = begin()
-                during = honest(daemon.port, given.seconds)
+                during = honest(proxy.port, given.seconds)
+                if proxy is peer:
+                    other.end()
+                    seen[name].append((alone, during))
+                    continue
                 most[name] = max(most[name], int(daemon.metric("chittyconnect_connections")))
                 memory[name] = max(memory[name], daemon.resident())
                 other.end()
                 seen[name].append((alone, during))
         print(f"{'honest requests':<28}{'p50':>10}{'p99':>10}{'x p50':>8}{'x p99':>8}{'connections':>13}{'memory':>10}")
-        alone = [value for rounds in seen.values() for before, _ in rounds for value in before]
+        own = (rounds for name, rounds in seen.items() if beside[name][0] is daemon)
+        alone = [value for rounds in own for before, _ in rounds for value in before]
         print(f"{'alone':<28}{percentile(alone, .5):>7.2f} ms{percentile(alone, .99):>7.2f} ms{'':>29}{resting:>6} MiB")
         for name, rounds in seen.items():
             during = [value for _, run in rounds for value in run]
@@ -225,6 +252,7 @@ def latency(given, folder):
     finally:
         if daemon.process:
             daemon.end()
+        peer.end()
         origin.end()
 
 

@@ -1,6 +1,6 @@
 //! Everything at once for a while: what the daemon holds does not grow with what it has served.
 //!
-//! Half a minute; an hour with `CHITTY_TEST_LONG=1`.
+//! Half a minute; an hour with `CHITTY_TEST_LONG=1`, or as many minutes as `CHITTY_TEST_SOAK` says.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::{Message, client};
 
 use crate::support::daemon::{Builder, reserve_port};
 use crate::support::eventually::pause;
+use crate::support::store::long;
 use crate::support::stream::{Stream, sse};
 use crate::support::{Ask, CONNECT, Client, Daemon, MCP, Tenant, Upstream, eventually, eventually_eq};
 
@@ -23,12 +24,26 @@ const SAMPLES: usize = 90;
 /// Those of them that are not looked at: pools fill, and the allocator finds its size.
 const WARM_UP: usize = 30;
 
+/// Tasks that are made at the most: the store keeps what it was told for days, and an index of it in memory, which is no leak.
+const TASKS: u64 = 200;
+
+/// How long all of it runs.
+fn lasts() -> Duration {
+    let minutes = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    match minutes("CHITTY_TEST_SOAK") {
+        Some(minutes) => Duration::from_secs(60 * minutes),
+        None if long() => Duration::from_secs(3600),
+        None => Duration::from_secs(30),
+    }
+}
+
 /// What runs beside each other. Each turn is a whole piece of work; it says how often it asked.
 struct Mixture<'a> {
     daemon: &'a Daemon,
     upstream: &'a Upstream,
     tenant: &'a Tenant,
     h2c: u16,
+    tasks: AtomicU64,
 }
 
 impl Mixture<'_> {
@@ -69,10 +84,10 @@ impl Mixture<'_> {
         client.body_until("data: 4");
         self.upstream.step(&gate, "end");
         assert_eq!(client.piece(), Ok(None));
-        if !turn.is_multiple_of(16) {
+        if !turn.is_multiple_of(16) || self.tasks.fetch_add(1, Ordering::Relaxed) >= TASKS {
             return;
         }
-        // A task that is made and deleted again, and somebody who follows. Not each time: the store keeps what it was told.
+        // A task that is made and deleted again, and somebody who follows.
         let mut followed = Stream::greeted(self.daemon, &sse(self.tenant, "")).0;
         let id = self.tenant.made(self.daemon, &json!({"title": "soak"}));
         assert_eq!(followed.event().name(), "task.created");
@@ -133,8 +148,7 @@ fn mean(values: &[u64]) -> u64 {
 #[test]
 #[allow(clippy::print_stderr, reason = "what was seen")]
 fn memory_and_descriptors_do_not_grow_under_a_mixture_of_everything() {
-    let long = std::env::var_os("CHITTY_TEST_LONG").is_some();
-    let lasts = Duration::from_secs(if long { 3600 } else { 30 });
+    let lasts = lasts();
     let upstream = Upstream::start();
     let h2c = reserve_port();
     let builder = |generation: u64| {
@@ -154,7 +168,7 @@ fn memory_and_descriptors_do_not_grow_under_a_mixture_of_everything() {
     };
     let daemon = builder(0).start();
     let tenant = Tenant::new(&daemon, "alice");
-    let mixture = Mixture { daemon: &daemon, upstream: &upstream, tenant: &tenant, h2c };
+    let mixture = Mixture { daemon: &daemon, upstream: &upstream, tenant: &tenant, h2c, tasks: AtomicU64::new(0) };
     let (over, turns) = (AtomicBool::new(false), AtomicU64::new(0));
     let (mut memory, mut descriptors) = (Vec::new(), Vec::new());
     let works: [(&str, &(dyn Fn(u64) + Sync)); 7] = [
