@@ -2,9 +2,11 @@
 //! their chitty id; what is on its way has a random one, elsewhere.
 //!
 //! `contents/{chitty id}/{2 digits}/{SHA-256}` · `uploads/{random}` · `parts/{upload}/{number}-{random}`. In a folder,
-//! what has its name is whole and on the disk: it is written under another, synced, and renamed.
+//! what has its name is whole and on the disk: it is written under another, synced, and renamed; or it is short, and has
+//! both names until the store has heard of it ([`small`]).
 
 mod read;
+mod small;
 
 use std::fs;
 use std::io;
@@ -22,8 +24,10 @@ use object_store::path::Path;
 use object_store::{ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt, RetryConfig};
 use url::Url;
 
+use crate::store::Durability;
 use crate::store::file::{ContentsOf, Part, UploadId};
 use crate::telemetry::describe;
+pub(super) use small::{Note, Put};
 
 /// What is on its way.
 const UPLOADS: &str = "uploads";
@@ -80,6 +84,8 @@ pub(super) struct Contents {
     store: Arc<dyn ObjectStore>,
     /// The folder, if it is one.
     folder: Option<PathBuf>,
+    /// What contents in a folder survive; a bucket has its own.
+    durability: Durability,
     prefix: String,
     trouble: Arc<Trouble>,
 }
@@ -108,7 +114,7 @@ impl Contents {
     ///
     /// # Errors
     /// [`LocationError`].
-    pub(super) fn open(location: &Location) -> Result<Self, LocationError> {
+    pub(super) fn open(location: &Location, durability: Durability) -> Result<Self, LocationError> {
         match location {
             Location::Folder(path) => {
                 let failed = |source| LocationError::Folder { path: path.clone(), source };
@@ -117,20 +123,21 @@ impl Contents {
                 }
                 let folder = fs::canonicalize(path).map_err(failed)?;
                 let local = LocalFileSystem::new_with_prefix(&folder).map_err(|error| failed(error.into()))?;
-                Ok(Self::new(Arc::new(local.with_fsync(true)), Some(folder), String::new()))
+                let local = local.with_fsync(durability == Durability::PowerLoss);
+                Ok(Self::new(Arc::new(local), (Some(folder), durability), String::new()))
             }
             Location::Bucket(url) => {
                 let failed = |source| LocationError::Bucket { url: url.to_string(), source: Box::new(source) };
                 let store = open_bucket(url).map_err(failed)?;
                 let prefix = url.path().trim_matches('/');
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-                Ok(Self::new(store, None, prefix))
+                Ok(Self::new(store, (None, durability), prefix))
             }
         }
     }
 
-    fn new(store: Arc<dyn ObjectStore>, folder: Option<PathBuf>, prefix: String) -> Self {
-        Self { store, folder, prefix, trouble: Arc::default() }
+    fn new(store: Arc<dyn ObjectStore>, (folder, durability): (Option<PathBuf>, Durability), prefix: String) -> Self {
+        Self { store, folder, durability, prefix, trouble: Arc::default() }
     }
 
     /// What is wrong with the place, as far as that was seen.

@@ -17,6 +17,8 @@ const LOOKED_AT: usize = 256;
 const AT_ONCE: usize = 16;
 /// Between two looks when nobody says that there is something.
 const EVERY: Duration = Duration::from_secs(600);
+/// Between two looks at the least: each is made for all that has happened meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Before trying again where the place or the store cannot be used.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// An upload in parts that has not ended after this long is given up: seven days.
@@ -32,6 +34,12 @@ impl Files {
         for upload in self.store.all_part_uploads().await? {
             let Some((_, parts)) = self.store.part_upload(upload.place, upload.id).await? else { continue };
             known.extend(parts.iter().map(|part| self.contents.part(upload.id, part)));
+        }
+        // Before their notes go with what was on its way.
+        for of in self.contents.awaited().await.map_err(FileError::place)? {
+            if !self.store.is_referenced(of.clone()).await? {
+                self.contents.remove(&of).await.map_err(FileError::place)?;
+            }
         }
         let uploads = self.contents.sweep_uploads().await.map_err(FileError::place)?;
         let parts = self.contents.sweep_parts(&known).await.map_err(FileError::place)?;
@@ -58,6 +66,7 @@ impl Files {
             if let Err(error) = self.give_up_old_uploads().await {
                 tracing::debug!(%error, "old uploads stay for now");
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
+use super::receive::Whole;
 use super::*;
 use crate::store::embedded::Embedded;
 use crate::store::file::{PartUpload, UploadId};
@@ -22,7 +23,10 @@ struct Here {
 }
 
 fn open(quota: u64) -> Here {
-    let folder = tempfile::tempdir().unwrap();
+    open_in(tempfile::tempdir().unwrap(), quota)
+}
+
+fn open_in(folder: tempfile::TempDir, quota: u64) -> Here {
     let metrics = Arc::new(Metrics::new().unwrap());
     let config = store::Config {
         path: folder.path().join("store"),
@@ -32,7 +36,8 @@ fn open(quota: u64) -> Here {
     };
     let store = Arc::new(Embedded::open(&config, Arc::clone(&metrics)).unwrap());
     let limits = Limits { max_bytes: 64 << 20, quota, token_ttl: Duration::from_secs(60) };
-    let config = Config { location: Location::Folder(folder.path().join("files")), limits };
+    let location = Location::Folder(folder.path().join("files"));
+    let config = Config { location, durability: Durability::ProcessCrash, limits };
     Here { files: Arc::new(Files::new(&config, store, metrics).unwrap()), folder }
 }
 
@@ -75,6 +80,14 @@ impl Here {
 
     async fn close(self) {
         self.files.store().close().await;
+    }
+
+    /// As the next process finds it.
+    async fn reopened(self) -> Self {
+        let Self { files, folder } = self;
+        files.store().close().await;
+        drop(files);
+        open_in(folder, 1 << 30)
     }
 }
 
@@ -303,6 +316,11 @@ async fn what_a_killed_process_left_is_swept_and_what_is_kept_stays() {
     };
     write("uploads/0011");
     write("uploads/0022#1");
+    let note = |hash: &str| format!("uploads/{hash}-00112233445566ff-alice");
+    write(&note(kept.contents.hash.to_string().as_str()));
+    write(&note(&"ee".repeat(32)));
+    write(&format!("contents/alice/ee/{}", "ee".repeat(32)));
+    write(&note(&"ff".repeat(32)));
     write("parts/0033/1-0044");
     write("parts/0033/1-0055#1");
     // Contents that were noted, put in their place, and never kept.
@@ -321,6 +339,78 @@ async fn what_a_killed_process_left_is_swept_and_what_is_kept_stays() {
     here.files.remove_all_unreferenced().await.unwrap();
     let report = here.files.verify().await.unwrap();
     assert_eq!((report.contents, report.findings.len()), (1, 2), "{:?}", report.findings);
+    here.close().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_at_the_end_leaves_nothing() {
+    let here = open(1 << 30);
+    here.put("a", b"first").await.unwrap();
+    for body in [b"second".to_vec(), long(7), b"first".to_vec()] {
+        let absent = Facts { only_if: Condition::Absent, ..facts("a") };
+        let error = here.files.put(writer(), absent, pieces(&body), Expected::default()).await.unwrap_err();
+        assert!(matches!(error, FileError::Store(StoreError::ConditionFailed)), "{error:?}");
+        here.files.remove_all_unreferenced().await.unwrap();
+        assert_eq!(here.there(), [name_of(b"first")]);
+        here.is_whole().await;
+    }
+    here.close().await;
+}
+
+#[tokio::test]
+async fn what_the_store_never_answered_for_is_nobodys_after_the_next_start() {
+    let here = open(1 << 30);
+    let kept = here.put("a", b"kept").await.unwrap();
+    let received = receive(&here.files.contents, pieces(b"short"), 1 << 30, Expected::default()).await.unwrap();
+    here.files.store().close().await;
+    let error = here.files.keep(writer(), facts("b"), received, String::new()).await.unwrap_err();
+    assert!(matches!(error, FileError::Store(StoreError::Unavailable(_))), "{error:?}");
+    assert_eq!(here.there().len(), 3, "{:?}", here.there());
+    let here = here.reopened().await;
+    // Nobody has them, and that will be seen to.
+    here.is_whole().await;
+    here.files.sweep().await.unwrap();
+    assert_eq!(here.there(), [name_of(b"kept")]);
+    assert_eq!(here.content(&kept).await, b"kept");
+    here.close().await;
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_of_contents_gives_way() {
+    let here = open(1 << 30);
+    for (body, other) in [(&b"short"[..], &b"other"[..]), (b"longer", b"cut")] {
+        let at = here.folder.path().join("files").join(name_of(body));
+        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        std::fs::write(&at, other).unwrap();
+        let file = here.put("a", body).await.unwrap();
+        assert_eq!(here.content(&file).await, body);
+        here.files.remove_all_unreferenced().await.unwrap();
+        assert_eq!(here.there(), [name_of(body)]);
+    }
+    here.is_whole().await;
+    here.close().await;
+}
+
+#[tokio::test]
+async fn a_body_is_in_memory_up_to_a_piece_and_no_piece_is_larger() {
+    let here = open(1 << 30);
+    let contents = &here.files.contents;
+    let piece = contents.piece();
+    for (length, announced) in [(0, false), (1, true), (piece - 1, false), (piece, true), (piece, false)] {
+        let body = vec![7; length];
+        let expected = Expected { size: Some(length as u64).filter(|_| announced), ..Expected::default() };
+        let received = receive(contents, pieces(&body), 1 << 30, expected).await.unwrap();
+        assert!(matches!(received.body, Whole::Memory(held) if held == body), "{length}");
+    }
+    for length in [piece + 1, 2 * piece, 3 * piece + 70_001] {
+        let received = receive(contents, pieces(&vec![7; length]), 1 << 30, Expected::default()).await.unwrap();
+        assert_eq!(received.size, length as u64);
+        assert!(matches!(received.body, Whole::Away(_)), "{length}");
+        let mut at = here.folder.path().join("files");
+        at.push(here.there().pop().unwrap());
+        assert!(std::fs::read(at).unwrap() == vec![7; length], "{length}");
+        received.body.discard().await.unwrap();
+    }
     here.close().await;
 }
 
