@@ -5,7 +5,6 @@
 //! refuses nothing about bodies, and this refuses nothing about callers.
 
 mod contents;
-mod gather;
 mod keep;
 pub mod mac;
 mod parts;
@@ -33,7 +32,6 @@ use crate::store::{Durability, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use contents::Contents;
 pub use contents::{Location, LocationError};
-use gather::Gathering;
 use pin::Pins;
 use receive::{Received, receive};
 
@@ -163,7 +161,6 @@ pub struct Files {
     store: Arc<dyn Store>,
     contents: Arc<Contents>,
     pins: Arc<Pins>,
-    gathering: Arc<Gathering>,
     /// Wakes whoever removes what no file has any more.
     unreferenced: Arc<Notify>,
     metrics: Arc<Metrics>,
@@ -177,8 +174,8 @@ impl Files {
     /// [`LocationError`].
     pub fn new(config: &Config, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Result<Self, LocationError> {
         let contents = Arc::new(Contents::open(&config.location, config.durability)?);
-        let (pins, gathering, unreferenced) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { store, contents, pins, gathering, unreferenced, metrics, limits: config.limits })
+        let (pins, unreferenced) = (Arc::default(), Arc::default());
+        Ok(Self { store, contents, pins, unreferenced, metrics, limits: config.limits })
     }
 
     /// The records.
@@ -231,10 +228,12 @@ impl Files {
         self.keep(writer, facts, received, etag).await
     }
 
-    /// Bytes that a body may have, as far as that is known before it is read.
+    /// Bytes that a body may have, as far as that is known before it is read. Of a short one nothing needs to be known: it
+    /// takes no room before it is whole, and then the store sees to the quota.
     ///
     /// # Errors
     /// [`FileError::TooLarge`], [`StoreError::QuotaExceeded`]: it is too large as it is announced.
+    /// [`StoreError::Unavailable`]: there could be no record of it.
     async fn room_for(
         &self,
         writer: &Writer,
@@ -244,6 +243,11 @@ impl Files {
         let max = self.limits.max_bytes;
         if size.is_some_and(|size| size > max) {
             return Err(FileError::TooLarge(max));
+        }
+        self.is_writable()?;
+        let short = max.min(self.contents.piece() as u64);
+        if size.is_some_and(|size| size <= short) {
+            return Ok(Room { bytes: max, left: None });
         }
         let Writer { place, quota, .. } = writer;
         let mut left = self.left(place.chitty_id.clone(), *quota).await?;
@@ -261,12 +265,17 @@ impl Files {
                 return Ok(Room { bytes: max, left: None });
             }
         }
-        // A short body takes no room before it is known whether it is there already.
-        let bytes = max.min(left.max(self.contents.piece() as u64));
+        let bytes = max.min(left.max(short));
         match size {
             Some(asked) if asked > bytes => Err(StoreError::QuotaExceeded { asked, left }.into()),
             _ => Ok(Room { bytes, left: Some(left).filter(|left| *left < max) }),
         }
+    }
+
+    /// Whether the store takes changes, as far as that is known. Contents without a record would only fill a full disk
+    /// further.
+    fn is_writable(&self) -> Result<(), StoreError> {
+        self.store.trouble().map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 
     async fn receive(&self, body: Body, room: Room, expected: Expected) -> Result<Received, FileError> {

@@ -27,7 +27,8 @@ use url::Url;
 use crate::store::Durability;
 use crate::store::file::{ContentsOf, Part, UploadId};
 use crate::telemetry::describe;
-pub(super) use small::{Note, Put};
+use small::Needless;
+pub(super) use small::{Note, Put, noted};
 
 /// What is on its way.
 const UPLOADS: &str = "uploads";
@@ -87,6 +88,7 @@ pub(super) struct Contents {
     /// What contents in a folder survive; a bucket has its own.
     durability: Durability,
     prefix: String,
+    needless: Arc<Needless>,
     trouble: Arc<Trouble>,
 }
 
@@ -137,7 +139,7 @@ impl Contents {
     }
 
     fn new(store: Arc<dyn ObjectStore>, (folder, durability): (Option<PathBuf>, Durability), prefix: String) -> Self {
-        Self { store, folder, durability, prefix, trouble: Arc::default() }
+        Self { store, folder, durability, prefix, needless: Arc::default(), trouble: Arc::default() }
     }
 
     /// What is wrong with the place, as far as that was seen.
@@ -230,19 +232,30 @@ impl Contents {
         Ok(())
     }
 
-    /// Removes everything that was on its way when the process before ended. Nothing may be on its way now. How much.
-    pub(super) async fn sweep_uploads(&self) -> object_store::Result<usize> {
+    /// The names of everything that is on its way, or was when the process before ended.
+    pub(super) async fn left_uploads(&self) -> object_store::Result<Vec<String>> {
         if let Some(folder) = &self.folder {
             let uploads = folder.join(UPLOADS);
-            let swept = tokio::task::spawn_blocking(move || empty(&uploads)).await;
-            return swept.unwrap_or(Ok(0)).map_err(local_error);
+            let reading = tokio::task::spawn_blocking(move || names_in(&uploads));
+            return reading.await.unwrap_or_else(|error| Err(error.into())).map_err(local_error);
         }
-        let found: Vec<Path> =
-            self.store.list(Some(&self.path(UPLOADS))).map_ok(|found| found.location).try_collect().await?;
-        for at in &found {
-            self.discard(at).await?;
+        let listed = self.store.list(Some(&self.path(UPLOADS)));
+        listed.map_ok(|found| found.location.filename().unwrap_or_default().to_owned()).try_collect().await
+    }
+
+    /// Removes those, and nothing that came since: whoever asked for it may have given up waiting.
+    pub(super) async fn sweep_uploads(&self, left: Vec<String>) -> object_store::Result<()> {
+        if let Some(folder) = &self.folder {
+            let uploads = folder.join(UPLOADS);
+            let sweeping = tokio::task::spawn_blocking(move || {
+                left.iter().try_for_each(|name| remove_if_there(&uploads.join(name)))
+            });
+            return sweeping.await.unwrap_or_else(|error| Err(error.into())).map_err(local_error);
         }
-        Ok(found.len())
+        for name in left {
+            self.discard(&self.path(&format!("{UPLOADS}/{name}"))).await?;
+        }
+        Ok(())
     }
 
     /// Removes every part that is not among `known`. None may be on its way now. How many.
@@ -354,13 +367,15 @@ fn remove_unfinished(at: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-fn empty(folder: &std::path::Path) -> io::Result<usize> {
-    let mut removed = 0;
-    for entry in fs::read_dir(folder)? {
-        fs::remove_file(entry?.path())?;
-        removed += 1;
+fn names_in(folder: &std::path::Path) -> io::Result<Vec<String>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn remove_if_there(at: &std::path::Path) -> io::Result<()> {
+    match fs::remove_file(at) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
-    Ok(removed)
 }
 
 fn remove_unfinished_parts(parts: &std::path::Path) -> io::Result<usize> {

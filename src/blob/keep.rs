@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::contents::{Contents, Note, Put};
-use super::gather::Gathering;
 use super::receive::{Received, Whole};
 use super::{Facts, FileError, Files, S3, Writer};
 use crate::model::stored_file::{self, StoredFile};
@@ -28,10 +27,10 @@ impl Files {
         let new = self.new_file(writer, facts, contents, etag);
         let of = ContentsOf { chitty_id: new.place.chitty_id.clone(), hash: contents.hash };
         let (store, place, pins) = (Arc::clone(&self.store), Arc::clone(&self.contents), Arc::clone(&self.pins));
-        let (unreferenced, gathering) = (Arc::clone(&self.unreferenced), Arc::clone(&self.gathering));
+        let unreferenced = Arc::clone(&self.unreferenced);
         let keeping = tokio::spawn(async move {
             let pin = pins.pin(of.clone()).await;
-            let arriving = Arriving { store: &*store, place: &place, of: &of, gathering: &gathering };
+            let arriving = Arriving { store: &*store, place: &place, of: &of };
             let kept = match arriving.settle(received).await {
                 Ok(note) => {
                     let noted = if note.is_some() { Noted::InPlace } else { Noted::InStore };
@@ -110,21 +109,20 @@ struct Arriving<'a> {
     store: &'a dyn Store,
     place: &'a Contents,
     of: &'a ContentsOf,
-    gathering: &'a Arc<Gathering>,
 }
 
 impl Arriving<'_> {
     /// Has them be in their place. The note of that, where it is not in the store.
     async fn settle(&self, received: Received) -> Result<Option<Note>, FileError> {
+        // It would refuse the record, and what is in its place by then would only fill a full disk further.
+        if let Some(why) = self.store.trouble() {
+            return Err(StoreError::Unavailable(why).into());
+        }
         if let Whole::Memory(body) = &received.body
             && let Some(note) = self.place.note(self.of)
         {
-            let member = self.gathering.join();
             match self.place.put_noted(&note, self.of, body.clone()).await {
-                Ok(Put::Done) => {
-                    member.gather().await;
-                    return Ok(Some(note));
-                }
+                Ok(Put::Done) => return Ok(Some(note)),
                 Ok(Put::Not) => {}
                 Err(error) => {
                     self.hand_over(note).await;
@@ -145,7 +143,7 @@ impl Arriving<'_> {
     /// Ends a note once the store has answered.
     async fn end(&self, note: Note, kept: &Result<StoredFile, StoreError>) {
         match kept {
-            Ok(_) => self.place.remove_note(note).await,
+            Ok(_) => self.place.remove_note(note),
             // The change may be made still; the next start knows.
             Err(StoreError::Unavailable(_)) => {}
             Err(_) => self.hand_over(note).await,
@@ -155,7 +153,7 @@ impl Arriving<'_> {
     /// Has the store note them in place of `note`, which stays if it cannot.
     async fn hand_over(&self, note: Note) {
         if self.store.expect_contents(self.of.clone()).await.is_ok() {
-            self.place.remove_note(note).await;
+            self.place.remove_note(note);
         }
     }
 }

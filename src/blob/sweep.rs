@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
+use super::contents::noted;
 use super::{FileError, Files};
 use crate::model::time::Time;
 use crate::store::StoreError;
@@ -35,18 +36,34 @@ impl Files {
             let Some((_, parts)) = self.store.part_upload(upload.place, upload.id).await? else { continue };
             known.extend(parts.iter().map(|part| self.contents.part(upload.id, part)));
         }
+        let left = self.contents.left_uploads().await.map_err(FileError::place)?;
+        let uploads = left.len();
         // Before their notes go with what was on its way.
-        for of in self.contents.awaited().await.map_err(FileError::place)? {
-            if !self.store.is_referenced(of.clone()).await? {
-                self.contents.remove(&of).await.map_err(FileError::place)?;
-            }
+        for of in left.iter().filter_map(|name| noted(name)) {
+            self.remove_noted(of).await?;
         }
-        let uploads = self.contents.sweep_uploads().await.map_err(FileError::place)?;
+        self.contents.sweep_uploads(left).await.map_err(FileError::place)?;
         let parts = self.contents.sweep_parts(&known).await.map_err(FileError::place)?;
         if uploads + parts > 0 {
             tracing::info!(uploads, parts, "what unfinished uploads left behind was removed");
         }
         Ok(())
+    }
+
+    /// Removes contents with a note in their place, unless a file has them.
+    async fn remove_noted(&self, of: ContentsOf) -> Result<(), FileError> {
+        let Some(removal) = self.pins.removal(of.clone()) else { return Ok(()) };
+        if self.store.is_referenced(of.clone()).await? {
+            return Ok(());
+        }
+        let contents = Arc::clone(&self.contents);
+        // Whoever brings the same waits for its end, though whoever asked for it may have given up waiting.
+        let removing = tokio::spawn(async move {
+            let removed = contents.remove(&of).await;
+            drop(removal);
+            removed
+        });
+        removing.await.unwrap_or_else(|error| Err(error.into())).map_err(FileError::place)
     }
 
     /// Removes contents that no file has any more, whenever there are some, for as long as it is polled.

@@ -1,5 +1,7 @@
 //! Files on a store and a folder of their own: what is there after each thing that can happen to a body.
 
+mod note;
+
 use std::path::PathBuf;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -50,6 +52,7 @@ impl Here {
                 if path.is_dir() { walk(&path, found) } else { found.push(path) }
             }
         }
+        self.files.contents.wait_for_removal();
         let root = self.folder.path().join("files");
         let mut found = Vec::new();
         walk(&root, &mut found);
@@ -316,11 +319,6 @@ async fn what_a_killed_process_left_is_swept_and_what_is_kept_stays() {
     };
     write("uploads/0011");
     write("uploads/0022#1");
-    let note = |hash: &str| format!("uploads/{hash}-00112233445566ff-alice");
-    write(&note(kept.contents.hash.to_string().as_str()));
-    write(&note(&"ee".repeat(32)));
-    write(&format!("contents/alice/ee/{}", "ee".repeat(32)));
-    write(&note(&"ff".repeat(32)));
     write("parts/0033/1-0044");
     write("parts/0033/1-0055#1");
     // Contents that were noted, put in their place, and never kept.
@@ -339,55 +337,6 @@ async fn what_a_killed_process_left_is_swept_and_what_is_kept_stays() {
     here.files.remove_all_unreferenced().await.unwrap();
     let report = here.files.verify().await.unwrap();
     assert_eq!((report.contents, report.findings.len()), (1, 2), "{:?}", report.findings);
-    here.close().await;
-}
-
-#[tokio::test]
-async fn what_is_refused_at_the_end_leaves_nothing() {
-    let here = open(1 << 30);
-    here.put("a", b"first").await.unwrap();
-    for body in [b"second".to_vec(), long(7), b"first".to_vec()] {
-        let absent = Facts { only_if: Condition::Absent, ..facts("a") };
-        let error = here.files.put(writer(), absent, pieces(&body), Expected::default()).await.unwrap_err();
-        assert!(matches!(error, FileError::Store(StoreError::ConditionFailed)), "{error:?}");
-        here.files.remove_all_unreferenced().await.unwrap();
-        assert_eq!(here.there(), [name_of(b"first")]);
-        here.is_whole().await;
-    }
-    here.close().await;
-}
-
-#[tokio::test]
-async fn what_the_store_never_answered_for_is_nobodys_after_the_next_start() {
-    let here = open(1 << 30);
-    let kept = here.put("a", b"kept").await.unwrap();
-    let received = receive(&here.files.contents, pieces(b"short"), 1 << 30, Expected::default()).await.unwrap();
-    here.files.store().close().await;
-    let error = here.files.keep(writer(), facts("b"), received, String::new()).await.unwrap_err();
-    assert!(matches!(error, FileError::Store(StoreError::Unavailable(_))), "{error:?}");
-    assert_eq!(here.there().len(), 3, "{:?}", here.there());
-    let here = here.reopened().await;
-    // Nobody has them, and that will be seen to.
-    here.is_whole().await;
-    here.files.sweep().await.unwrap();
-    assert_eq!(here.there(), [name_of(b"kept")]);
-    assert_eq!(here.content(&kept).await, b"kept");
-    here.close().await;
-}
-
-#[tokio::test]
-async fn what_is_in_the_way_of_contents_gives_way() {
-    let here = open(1 << 30);
-    for (body, other) in [(&b"short"[..], &b"other"[..]), (b"longer", b"cut")] {
-        let at = here.folder.path().join("files").join(name_of(body));
-        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
-        std::fs::write(&at, other).unwrap();
-        let file = here.put("a", body).await.unwrap();
-        assert_eq!(here.content(&file).await, body);
-        here.files.remove_all_unreferenced().await.unwrap();
-        assert_eq!(here.there(), [name_of(body)]);
-    }
-    here.is_whole().await;
     here.close().await;
 }
 

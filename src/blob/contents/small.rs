@@ -8,19 +8,59 @@
 //! Both names are there before the file is synced, and the file and its folder are synced before the store hears of it:
 //! no power cut leaves a record without contents.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Contents, UPLOADS, local_error};
+use super::{Contents, UPLOADS, local_error, remove_if_there};
 use crate::store::Durability;
 use crate::store::file::ContentsOf;
 
 /// The note of contents that may be in their place without anybody having them.
 #[derive(Debug)]
 pub(in crate::blob) struct Note(PathBuf);
+
+/// Notes that nobody needs any more.
+#[derive(Debug, Default)]
+pub(super) struct Needless(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    notes: Vec<Note>,
+    /// Whether somebody removes them.
+    is_removing: bool,
+}
+
+impl Needless {
+    /// Whether it is now for the caller to have them removed.
+    fn add(&self, note: Note) -> bool {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.notes.push(note);
+        !std::mem::replace(&mut found.is_removing, true)
+    }
+
+    /// Removes them, until there are none.
+    fn remove(&self) {
+        loop {
+            let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let notes = std::mem::take(&mut found.notes);
+            found.is_removing = !notes.is_empty();
+            drop(found);
+            if notes.is_empty() {
+                return;
+            }
+            for Note(note) in notes {
+                if let Err(error) = remove_if_there(&note) {
+                    tracing::warn!(%error, note = %note.display(), "a note of contents stays until the next start");
+                }
+            }
+        }
+    }
+}
 
 /// What became of a short body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,35 +94,27 @@ impl Contents {
         self.trouble.note(putting.await.unwrap_or_else(|error| Err(error.into())).map_err(local_error))
     }
 
-    /// Removes a note: somebody has the contents, or they are noted elsewhere.
-    pub(in crate::blob) async fn remove_note(&self, note: Note) {
-        let removing = tokio::task::spawn_blocking(move || match fs::remove_file(&note.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, note = %note.0.display(), "a note of contents stays until the next start");
-            }
-            _ => {}
-        });
-        removing.await.ok();
+    /// Has a note removed: somebody has the contents, or they are noted elsewhere. Nobody needs to wait for that, and those
+    /// that come meanwhile are removed in the same go.
+    pub(in crate::blob) fn remove_note(&self, note: Note) {
+        if self.needless.add(note) {
+            let needless = Arc::clone(&self.needless);
+            tokio::task::spawn_blocking(move || needless.remove());
+        }
     }
 
     /// Contents with a note: they may be in their place without anybody having them, or have been when the process before
     /// ended.
-    pub(in crate::blob) async fn awaited(&self) -> object_store::Result<Vec<ContentsOf>> {
-        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
-        let uploads = folder.join(UPLOADS);
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut found = Vec::new();
-            for entry in fs::read_dir(uploads)? {
-                found.extend(entry?.file_name().to_str().and_then(noted));
-            }
-            Ok(found)
-        });
-        reading.await.unwrap_or_else(|error| Err(error.into())).map_err(local_error)
+    pub(in crate::blob) async fn awaited(&self) -> object_store::Result<HashSet<ContentsOf>> {
+        if self.folder.is_none() {
+            return Ok(HashSet::new());
+        }
+        Ok(self.left_uploads().await?.iter().filter_map(|name| noted(name)).collect())
     }
 }
 
 /// What a note of this name is of.
-fn noted(name: &str) -> Option<ContentsOf> {
+pub(in crate::blob) fn noted(name: &str) -> Option<ContentsOf> {
     let (hash, rest) = name.split_once('-')?;
     let (_, chitty_id) = rest.split_once('-')?;
     Some(ContentsOf { hash: hash.parse().ok()?, chitty_id: chitty_id.parse().ok()? })
@@ -114,10 +146,11 @@ fn put(note: &Path, place: &Path, body: &[u8], durability: Durability) -> io::Re
     }
 }
 
-/// Whether another was faster, or the file system gives files one name only.
+/// Whether another was faster, or the file system gives files one name only, or none as long as a note's.
 fn has_no_links(error: &io::Error) -> bool {
-    use io::ErrorKind::{AlreadyExists, CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
-    [AlreadyExists, CrossesDevices, PermissionDenied, TooManyLinks, Unsupported].contains(&error.kind())
+    use io::ErrorKind::{AlreadyExists, CrossesDevices, InvalidFilename, PermissionDenied, TooManyLinks, Unsupported};
+    [AlreadyExists, CrossesDevices, InvalidFilename, PermissionDenied, TooManyLinks, Unsupported]
+        .contains(&error.kind())
 }
 
 /// Does something to `path`, whose folder is made if it is not there.
@@ -141,6 +174,16 @@ fn in_its_folder<T>(path: &Path, durability: Durability, act: impl Fn() -> io::R
 /// Has what a folder lists be on the disk.
 fn sync(folder: Option<&Path>) -> io::Result<()> {
     folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+impl Contents {
+    /// Waits until all notes are gone that nobody needs.
+    pub(in crate::blob) fn wait_for_removal(&self) {
+        while self.needless.0.lock().unwrap().is_removing {
+            std::thread::yield_now();
+        }
+    }
 }
 
 #[cfg(test)]
