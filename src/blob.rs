@@ -5,6 +5,7 @@
 //! refuses nothing about bodies, and this refuses nothing about callers.
 
 mod contents;
+mod keep;
 pub mod mac;
 mod parts;
 mod pin;
@@ -23,11 +24,11 @@ use futures::stream::BoxStream;
 use tokio::sync::Notify;
 
 use crate::model::id::{ChittyId, KeyId};
-use crate::model::stored_file::{self, ContentHash, FileKey, StoredFile};
+use crate::model::stored_file::{ContentHash, FileKey, StoredFile};
 use crate::model::time::Time;
 use crate::store::context::Place;
-use crate::store::file::{Arrival, Condition, ContentsOf, NewFile};
-use crate::store::{Store, StoreError};
+use crate::store::file::{Arrival, Condition, ContentsOf};
+use crate::store::{Durability, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use contents::Contents;
 pub use contents::{Location, LocationError};
@@ -172,7 +173,7 @@ impl Files {
     /// # Errors
     /// [`LocationError`].
     pub fn new(config: &Config, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Result<Self, LocationError> {
-        let contents = Arc::new(Contents::open(&config.location)?);
+        let contents = Arc::new(Contents::open(&config.location, config.durability)?);
         let (pins, unreferenced) = (Arc::default(), Arc::default());
         Ok(Self { store, contents, pins, unreferenced, metrics, limits: config.limits })
     }
@@ -227,10 +228,12 @@ impl Files {
         self.keep(writer, facts, received, etag).await
     }
 
-    /// Bytes that a body may have, as far as that is known before it is read.
+    /// Bytes that a body may have, as far as that is known before it is read. Of a short one nothing needs to be known: it
+    /// takes no room before it is whole, and then the store sees to the quota.
     ///
     /// # Errors
     /// [`FileError::TooLarge`], [`StoreError::QuotaExceeded`]: it is too large as it is announced.
+    /// [`StoreError::Unavailable`]: there could be no record of it.
     async fn room_for(
         &self,
         writer: &Writer,
@@ -240,6 +243,11 @@ impl Files {
         let max = self.limits.max_bytes;
         if size.is_some_and(|size| size > max) {
             return Err(FileError::TooLarge(max));
+        }
+        self.is_writable()?;
+        let short = max.min(self.contents.piece() as u64);
+        if size.is_some_and(|size| size <= short) {
+            return Ok(Room { bytes: max, left: None });
         }
         let Writer { place, quota, .. } = writer;
         let mut left = self.left(place.chitty_id.clone(), *quota).await?;
@@ -257,12 +265,17 @@ impl Files {
                 return Ok(Room { bytes: max, left: None });
             }
         }
-        // A short body takes no room before it is known whether it is there already.
-        let bytes = max.min(left.max(self.contents.piece() as u64));
+        let bytes = max.min(left.max(short));
         match size {
             Some(asked) if asked > bytes => Err(StoreError::QuotaExceeded { asked, left }.into()),
             _ => Ok(Room { bytes, left: Some(left).filter(|left| *left < max) }),
         }
+    }
+
+    /// Whether the store takes changes, as far as that is known. Contents without a record would only fill a full disk
+    /// further.
+    fn is_writable(&self) -> Result<(), StoreError> {
+        self.store.trouble().map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
     }
 
     async fn receive(&self, body: Body, room: Room, expected: Expected) -> Result<Received, FileError> {
@@ -273,89 +286,6 @@ impl Files {
             },
             received => received,
         }
-    }
-
-    /// Keeps what was received. Once begun it is done whole, whoever waits for it.
-    async fn keep(
-        &self,
-        writer: Writer,
-        facts: Facts,
-        received: Received,
-        etag: String,
-    ) -> Result<StoredFile, FileError> {
-        let contents = stored_file::Contents { hash: received.hash, size: received.size };
-        let by_s3 = matches!(facts.how, Arrival::S3 | Arrival::Parts(_));
-        let new = self.new_file(writer, facts, contents, etag);
-        let of = ContentsOf { chitty_id: new.place.chitty_id.clone(), hash: contents.hash };
-        let (store, place, pins) = (Arc::clone(&self.store), Arc::clone(&self.contents), Arc::clone(&self.pins));
-        let unreferenced = Arc::clone(&self.unreferenced);
-        let keeping = tokio::spawn(async move {
-            let pin = pins.pin(of.clone()).await;
-            let referenced = store.expect_contents(of.clone()).await?;
-            // What is not where it should be is mended by whoever brings it again.
-            if referenced && place.has(&of, contents.size).await.map_err(FileError::place)? {
-                received.body.discard().await.map_err(FileError::place)?;
-            } else if let Err(error) = received.body.settle(&place, &of).await {
-                drop(pin);
-                unreferenced.notify_one();
-                return Err(FileError::place(error));
-            }
-            let kept = store.keep_file(new).await;
-            pin.end(&kept);
-            // What was replaced may be nobody's now, and so is what was not kept.
-            unreferenced.notify_one();
-            Ok(kept?)
-        });
-        let kept = keeping.await.unwrap_or_else(|error| Err(FileError::place(error.into())))?;
-        if by_s3 {
-            self.metrics.synced(S3);
-        }
-        Ok(kept)
-    }
-
-    fn new_file(&self, writer: Writer, facts: Facts, contents: stored_file::Contents, etag: String) -> NewFile {
-        let Writer { place, key_id, quota } = writer;
-        let Facts { key, given_name, mime, headers, metadata, source_modified_at, how, only_if } = facts;
-        let quota = quota.unwrap_or(self.limits.quota);
-        NewFile {
-            place,
-            key,
-            given_name,
-            contents,
-            etag,
-            mime,
-            headers,
-            metadata,
-            key_id,
-            source_modified_at,
-            quota,
-            how,
-            only_if,
-        }
-    }
-
-    /// Gives the contents of `source`, a file of the same chitty id, a further name. No contents are moved.
-    ///
-    /// # Errors
-    /// [`FileError`]; [`StoreError::NoSuchFile`] where `source` is gone or another by now.
-    pub async fn copy(&self, writer: Writer, facts: Facts, source: &StoredFile) -> Result<StoredFile, FileError> {
-        let of = ContentsOf { chitty_id: source.chitty_id.clone(), hash: source.contents.hash };
-        let at = Place { chitty_id: source.chitty_id.clone(), session_id: source.session_id.clone() };
-        let (key, contents) = (source.key.clone(), source.contents);
-        let new = self.new_file(writer, facts, contents, source.etag.clone());
-        let (store, pins, unreferenced) =
-            (Arc::clone(&self.store), Arc::clone(&self.pins), Arc::clone(&self.unreferenced));
-        let copying = tokio::spawn(async move {
-            let pin = pins.pin(of).await;
-            let there = store.file(at, key).await?.is_some_and(|file| file.contents == contents);
-            let kept = if there { store.keep_file(new).await } else { Err(StoreError::NoSuchFile) };
-            pin.end(&kept);
-            unreferenced.notify_one();
-            Ok(kept?)
-        });
-        let kept = copying.await.unwrap_or_else(|error| Err(FileError::place(error.into())))?;
-        self.metrics.synced(S3);
-        Ok(kept)
     }
 
     /// The contents of a file from `start` up to `end`, which is not in it.
@@ -408,6 +338,8 @@ struct Room {
 pub struct Config {
     /// Where contents are kept.
     pub location: Location,
+    /// What contents in a folder survive, as the records in the store do.
+    pub durability: Durability,
     /// What files may be at the most.
     pub limits: Limits,
 }

@@ -128,7 +128,7 @@ impl Config {
         let gateway = gateway::read(&root, &listeners);
         let auth_section = root.section("auth");
         let rate_limit = rate_limit::read(&root);
-        let files = files::read(&root.section("files"), &store.path);
+        let files = files::read(&root.section("files"), &store);
         let config = Self {
             daemon: process::read(&server, &root.section("admin"), &store, &listeners, surroundings),
             upstream: process::read_upstream(&server),

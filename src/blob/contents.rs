@@ -2,9 +2,11 @@
 //! their chitty id; what is on its way has a random one, elsewhere.
 //!
 //! `contents/{chitty id}/{2 digits}/{SHA-256}` · `uploads/{random}` · `parts/{upload}/{number}-{random}`. In a folder,
-//! what has its name is whole and on the disk: it is written under another, synced, and renamed.
+//! what has its name is whole and on the disk: it is written under another, synced, and renamed; or it is short, and has
+//! both names until the store has heard of it ([`small`]).
 
 mod read;
+mod small;
 
 use std::fs;
 use std::io;
@@ -22,8 +24,11 @@ use object_store::path::Path;
 use object_store::{ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt, RetryConfig};
 use url::Url;
 
+use crate::store::Durability;
 use crate::store::file::{ContentsOf, Part, UploadId};
 use crate::telemetry::describe;
+use small::Needless;
+pub(super) use small::{Note, Put, noted};
 
 /// What is on its way.
 const UPLOADS: &str = "uploads";
@@ -80,7 +85,10 @@ pub(super) struct Contents {
     store: Arc<dyn ObjectStore>,
     /// The folder, if it is one.
     folder: Option<PathBuf>,
+    /// What contents in a folder survive; a bucket has its own.
+    durability: Durability,
     prefix: String,
+    needless: Arc<Needless>,
     trouble: Arc<Trouble>,
 }
 
@@ -108,7 +116,7 @@ impl Contents {
     ///
     /// # Errors
     /// [`LocationError`].
-    pub(super) fn open(location: &Location) -> Result<Self, LocationError> {
+    pub(super) fn open(location: &Location, durability: Durability) -> Result<Self, LocationError> {
         match location {
             Location::Folder(path) => {
                 let failed = |source| LocationError::Folder { path: path.clone(), source };
@@ -117,20 +125,21 @@ impl Contents {
                 }
                 let folder = fs::canonicalize(path).map_err(failed)?;
                 let local = LocalFileSystem::new_with_prefix(&folder).map_err(|error| failed(error.into()))?;
-                Ok(Self::new(Arc::new(local.with_fsync(true)), Some(folder), String::new()))
+                let local = local.with_fsync(durability == Durability::PowerLoss);
+                Ok(Self::new(Arc::new(local), (Some(folder), durability), String::new()))
             }
             Location::Bucket(url) => {
                 let failed = |source| LocationError::Bucket { url: url.to_string(), source: Box::new(source) };
                 let store = open_bucket(url).map_err(failed)?;
                 let prefix = url.path().trim_matches('/');
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-                Ok(Self::new(store, None, prefix))
+                Ok(Self::new(store, (None, durability), prefix))
             }
         }
     }
 
-    fn new(store: Arc<dyn ObjectStore>, folder: Option<PathBuf>, prefix: String) -> Self {
-        Self { store, folder, prefix, trouble: Arc::default() }
+    fn new(store: Arc<dyn ObjectStore>, (folder, durability): (Option<PathBuf>, Durability), prefix: String) -> Self {
+        Self { store, folder, durability, prefix, needless: Arc::default(), trouble: Arc::default() }
     }
 
     /// What is wrong with the place, as far as that was seen.
@@ -223,19 +232,30 @@ impl Contents {
         Ok(())
     }
 
-    /// Removes everything that was on its way when the process before ended. Nothing may be on its way now. How much.
-    pub(super) async fn sweep_uploads(&self) -> object_store::Result<usize> {
+    /// The names of everything that is on its way, or was when the process before ended.
+    pub(super) async fn left_uploads(&self) -> object_store::Result<Vec<String>> {
         if let Some(folder) = &self.folder {
             let uploads = folder.join(UPLOADS);
-            let swept = tokio::task::spawn_blocking(move || empty(&uploads)).await;
-            return swept.unwrap_or(Ok(0)).map_err(local_error);
+            let reading = tokio::task::spawn_blocking(move || names_in(&uploads));
+            return reading.await.unwrap_or_else(|error| Err(error.into())).map_err(local_error);
         }
-        let found: Vec<Path> =
-            self.store.list(Some(&self.path(UPLOADS))).map_ok(|found| found.location).try_collect().await?;
-        for at in &found {
-            self.discard(at).await?;
+        let listed = self.store.list(Some(&self.path(UPLOADS)));
+        listed.map_ok(|found| found.location.filename().unwrap_or_default().to_owned()).try_collect().await
+    }
+
+    /// Removes those, and nothing that came since: whoever asked for it may have given up waiting.
+    pub(super) async fn sweep_uploads(&self, left: Vec<String>) -> object_store::Result<()> {
+        if let Some(folder) = &self.folder {
+            let uploads = folder.join(UPLOADS);
+            let sweeping = tokio::task::spawn_blocking(move || {
+                left.iter().try_for_each(|name| remove_if_there(&uploads.join(name)))
+            });
+            return sweeping.await.unwrap_or_else(|error| Err(error.into())).map_err(local_error);
         }
-        Ok(found.len())
+        for name in left {
+            self.discard(&self.path(&format!("{UPLOADS}/{name}"))).await?;
+        }
+        Ok(())
     }
 
     /// Removes every part that is not among `known`. None may be on its way now. How many.
@@ -347,13 +367,15 @@ fn remove_unfinished(at: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-fn empty(folder: &std::path::Path) -> io::Result<usize> {
-    let mut removed = 0;
-    for entry in fs::read_dir(folder)? {
-        fs::remove_file(entry?.path())?;
-        removed += 1;
+fn names_in(folder: &std::path::Path) -> io::Result<Vec<String>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn remove_if_there(at: &std::path::Path) -> io::Result<()> {
+    match fs::remove_file(at) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
-    Ok(removed)
 }
 
 fn remove_unfinished_parts(parts: &std::path::Path) -> io::Result<usize> {

@@ -1,5 +1,5 @@
 //! A body on its way in: counted and hashed as it comes, held in memory while it is short, and written away piece by piece
-//! otherwise, where nobody looks for it.
+//! otherwise, where nobody looks for it. Of a long one two pieces are in memory: one comes in while the other is written.
 
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::store::file::ContentsOf;
 
 /// A piece up to this long is hashed where it comes in, in bytes: that takes less than handing it on.
 const HASHED_AT_ONCE: usize = 32 * 1024;
+/// Room that is made for what is only announced, in bytes: it may never come.
+const BELIEVED: usize = 64 * 1024;
 
 /// A body that came whole and is what it was said to be. Dropped, it leaves nothing.
 #[derive(Debug)]
@@ -136,23 +138,30 @@ pub(super) async fn receive(
     expected: Expected,
 ) -> Result<Received, FileError> {
     let mut size = 0_u64;
+    let announced = expected.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
     let mut piece = BytesMut::new();
     let mut writing: Option<Writing> = None;
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(FileError::BrokeOff)?;
+        let mut chunk = chunk.map_err(FileError::BrokeOff)?;
         size += chunk.len() as u64;
         match expected.size {
             Some(expected) if size > expected => return Err(FileError::Size { expected, found: size }),
             _ if size > limit => return Err(FileError::TooLarge(limit)),
             _ => {}
         }
-        piece.extend_from_slice(&chunk);
-        if piece.len() >= contents.piece() {
+        loop {
+            // None is larger than any other, so that their memory is used again.
+            let fits = chunk.split_to(chunk.len().min(contents.piece() - piece.len()));
+            make_room(&mut piece, fits.len(), contents.piece().min(announced));
+            piece.extend_from_slice(&fits);
+            if chunk.is_empty() {
+                break;
+            }
             let mut on = match writing.take() {
                 Some(writing) => writing,
                 None => Writing::begin(contents).await?,
             };
-            on.write(piece.split().freeze()).await?;
+            piece = on.write(piece.freeze()).await?;
             writing = Some(on);
         }
     }
@@ -172,6 +181,17 @@ pub(super) async fn receive(
     Ok(Received { hash, md5, size, body: Whole::Away(writing.complete().await?) })
 }
 
+/// Has `piece` take `more` bytes, where `most` are all that it will have. At once as far as it is believed: growing by
+/// doubling would take more than is needed, and leave what it had before to be taken by others.
+fn make_room(piece: &mut BytesMut, more: usize, most: usize) {
+    let wanted = piece.len() + more;
+    if wanted > piece.capacity() {
+        let mut larger = BytesMut::with_capacity(if wanted > BELIEVED { most.max(wanted) } else { most.min(BELIEVED) });
+        larger.extend_from_slice(piece);
+        *piece = larger;
+    }
+}
+
 /// The hashes, if they are what was said.
 fn accepted(hashers: Hashers, expected: Expected) -> Result<(ContentHash, [u8; 16]), FileError> {
     let hash = ContentHash(hashers.sha256.finalize().into());
@@ -189,7 +209,11 @@ fn accepted(hashers: Hashers, expected: Expected) -> Result<(ContentHash, [u8; 1
 }
 
 /// A piece that is being written, and hashed.
-type Busy = (JoinHandle<object_store::Result<()>>, JoinHandle<Result<Hashers, FileError>>);
+struct Busy {
+    piece: Bytes,
+    sending: JoinHandle<object_store::Result<()>>,
+    hashing: JoinHandle<Result<Hashers, FileError>>,
+}
 
 /// Writes and hashes each piece while the next one is being read.
 struct Writing {
@@ -198,6 +222,8 @@ struct Writing {
     away: Option<Away>,
     hashers: Hashers,
     busy: Option<Busy>,
+    /// The piece that was written last, whose memory may be used again.
+    written: Bytes,
 }
 
 impl Writing {
@@ -205,24 +231,38 @@ impl Writing {
         let at = contents.upload();
         let upload = contents.begin(&at).await.map_err(FileError::place)?;
         let away = Away { contents: Arc::clone(contents), at: Some(at) };
-        Ok(Self { upload: Some(upload), away: Some(away), hashers: Hashers::default(), busy: None })
+        Ok(Self {
+            upload: Some(upload),
+            away: Some(away),
+            hashers: Hashers::default(),
+            busy: None,
+            written: Bytes::new(),
+        })
     }
 
-    /// Begins with a piece, once the one before it is done with.
-    async fn write(&mut self, piece: Bytes) -> Result<(), FileError> {
+    /// Begins with a piece, once the one before it is done with. Room for the next one: that of the one before, if nobody
+    /// else has it.
+    async fn write(&mut self, piece: Bytes) -> Result<BytesMut, FileError> {
         let hashers = self.settle().await?;
+        let mut next = std::mem::take(&mut self.written).try_into_mut().unwrap_or_default();
+        next.clear();
         if let Some(upload) = &mut self.upload {
             let sending = tokio::spawn(upload.put_part(piece.clone().into()));
-            self.busy = Some((sending, tokio::spawn(hashers.update(piece))));
+            let hashing = tokio::spawn(hashers.update(piece.clone()));
+            self.busy = Some(Busy { piece, sending, hashing });
         }
-        Ok(())
+        Ok(next)
     }
 
     /// Waits for the piece that was begun last. The hashes so far.
     async fn settle(&mut self) -> Result<Hashers, FileError> {
-        let Some((sending, hashing)) = self.busy.take() else { return Ok(std::mem::take(&mut self.hashers)) };
+        let Some(Busy { piece, sending, hashing }) = self.busy.take() else {
+            return Ok(std::mem::take(&mut self.hashers));
+        };
         sending.await.unwrap_or_else(|error| Err(error.into())).map_err(FileError::place)?;
-        hashing.await.map_err(|error| FileError::place(error.into()))?
+        let hashers = hashing.await.map_err(|error| FileError::place(error.into()))??;
+        self.written = piece;
+        Ok(hashers)
     }
 
     /// Makes it whole.
@@ -245,13 +285,36 @@ impl Drop for Writing {
         };
         let busy = self.busy.take();
         runtime.spawn(async move {
-            if let Some((sending, _)) = busy {
+            if let Some(busy) = busy {
                 // How it ended does not matter: all of it goes.
-                sending.await.ok();
+                busy.sending.await.ok();
             }
             if let Err(error) = upload.abort().await {
                 tracing::warn!(%error, "what an upload left behind stays until the next start");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_has_room_for_what_is_announced_and_no_more_than_a_piece() {
+        for (steps, most, rooms) in [
+            (&[4096][..], 4096, &[4096][..]),
+            (&[100, 3000, 1000], 4100, &[4100, 4100, 4100]),
+            (&[10_000, 60_000, 40_000], 1 << 20, &[BELIEVED, 1 << 20, 1 << 20]),
+            (&[BELIEVED, 1, 34_463], 100_000, &[BELIEVED, 100_000, 100_000]),
+        ] {
+            let mut piece = BytesMut::new();
+            for (step, room) in steps.iter().zip(rooms) {
+                make_room(&mut piece, *step, most);
+                piece.extend_from_slice(&vec![1; *step]);
+                assert_eq!(piece.capacity(), *room, "{steps:?}");
+            }
+            assert_eq!(piece.len(), steps.iter().sum::<usize>());
+        }
     }
 }

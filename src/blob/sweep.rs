@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
+use super::contents::noted;
 use super::{FileError, Files};
 use crate::model::time::Time;
 use crate::store::StoreError;
@@ -17,6 +18,8 @@ const LOOKED_AT: usize = 256;
 const AT_ONCE: usize = 16;
 /// Between two looks when nobody says that there is something.
 const EVERY: Duration = Duration::from_secs(600);
+/// Between two looks at the least: each is made for all that has happened meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Before trying again where the place or the store cannot be used.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// An upload in parts that has not ended after this long is given up: seven days.
@@ -33,12 +36,34 @@ impl Files {
             let Some((_, parts)) = self.store.part_upload(upload.place, upload.id).await? else { continue };
             known.extend(parts.iter().map(|part| self.contents.part(upload.id, part)));
         }
-        let uploads = self.contents.sweep_uploads().await.map_err(FileError::place)?;
+        let left = self.contents.left_uploads().await.map_err(FileError::place)?;
+        let uploads = left.len();
+        // Before their notes go with what was on its way.
+        for of in left.iter().filter_map(|name| noted(name)) {
+            self.remove_noted(of).await?;
+        }
+        self.contents.sweep_uploads(left).await.map_err(FileError::place)?;
         let parts = self.contents.sweep_parts(&known).await.map_err(FileError::place)?;
         if uploads + parts > 0 {
             tracing::info!(uploads, parts, "what unfinished uploads left behind was removed");
         }
         Ok(())
+    }
+
+    /// Removes contents with a note in their place, unless a file has them.
+    async fn remove_noted(&self, of: ContentsOf) -> Result<(), FileError> {
+        let Some(removal) = self.pins.removal(of.clone()) else { return Ok(()) };
+        if self.store.is_referenced(of.clone()).await? {
+            return Ok(());
+        }
+        let contents = Arc::clone(&self.contents);
+        // Whoever brings the same waits for its end, though whoever asked for it may have given up waiting.
+        let removing = tokio::spawn(async move {
+            let removed = contents.remove(&of).await;
+            drop(removal);
+            removed
+        });
+        removing.await.unwrap_or_else(|error| Err(error.into())).map_err(FileError::place)
     }
 
     /// Removes contents that no file has any more, whenever there are some, for as long as it is polled.
@@ -58,6 +83,7 @@ impl Files {
             if let Err(error) = self.give_up_old_uploads().await {
                 tracing::debug!(%error, "old uploads stay for now");
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -1,10 +1,13 @@
 //! Files on a store and a folder of their own: what is there after each thing that can happen to a body.
 
+mod note;
+
 use std::path::PathBuf;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
+use super::receive::Whole;
 use super::*;
 use crate::store::embedded::Embedded;
 use crate::store::file::{PartUpload, UploadId};
@@ -22,7 +25,10 @@ struct Here {
 }
 
 fn open(quota: u64) -> Here {
-    let folder = tempfile::tempdir().unwrap();
+    open_in(tempfile::tempdir().unwrap(), quota)
+}
+
+fn open_in(folder: tempfile::TempDir, quota: u64) -> Here {
     let metrics = Arc::new(Metrics::new().unwrap());
     let config = store::Config {
         path: folder.path().join("store"),
@@ -32,7 +38,8 @@ fn open(quota: u64) -> Here {
     };
     let store = Arc::new(Embedded::open(&config, Arc::clone(&metrics)).unwrap());
     let limits = Limits { max_bytes: 64 << 20, quota, token_ttl: Duration::from_secs(60) };
-    let config = Config { location: Location::Folder(folder.path().join("files")), limits };
+    let location = Location::Folder(folder.path().join("files"));
+    let config = Config { location, durability: Durability::ProcessCrash, limits };
     Here { files: Arc::new(Files::new(&config, store, metrics).unwrap()), folder }
 }
 
@@ -45,6 +52,7 @@ impl Here {
                 if path.is_dir() { walk(&path, found) } else { found.push(path) }
             }
         }
+        self.files.contents.wait_for_removal();
         let root = self.folder.path().join("files");
         let mut found = Vec::new();
         walk(&root, &mut found);
@@ -75,6 +83,14 @@ impl Here {
 
     async fn close(self) {
         self.files.store().close().await;
+    }
+
+    /// As the next process finds it.
+    async fn reopened(self) -> Self {
+        let Self { files, folder } = self;
+        files.store().close().await;
+        drop(files);
+        open_in(folder, 1 << 30)
     }
 }
 
@@ -321,6 +337,29 @@ async fn what_a_killed_process_left_is_swept_and_what_is_kept_stays() {
     here.files.remove_all_unreferenced().await.unwrap();
     let report = here.files.verify().await.unwrap();
     assert_eq!((report.contents, report.findings.len()), (1, 2), "{:?}", report.findings);
+    here.close().await;
+}
+
+#[tokio::test]
+async fn a_body_is_in_memory_up_to_a_piece_and_no_piece_is_larger() {
+    let here = open(1 << 30);
+    let contents = &here.files.contents;
+    let piece = contents.piece();
+    for (length, announced) in [(0, false), (1, true), (piece - 1, false), (piece, true), (piece, false)] {
+        let body = vec![7; length];
+        let expected = Expected { size: Some(length as u64).filter(|_| announced), ..Expected::default() };
+        let received = receive(contents, pieces(&body), 1 << 30, expected).await.unwrap();
+        assert!(matches!(received.body, Whole::Memory(held) if held == body), "{length}");
+    }
+    for length in [piece + 1, 2 * piece, 3 * piece + 70_001] {
+        let received = receive(contents, pieces(&vec![7; length]), 1 << 30, Expected::default()).await.unwrap();
+        assert_eq!(received.size, length as u64);
+        assert!(matches!(received.body, Whole::Away(_)), "{length}");
+        let mut at = here.folder.path().join("files");
+        at.push(here.there().pop().unwrap());
+        assert!(std::fs::read(at).unwrap() == vec![7; length], "{length}");
+        received.body.discard().await.unwrap();
+    }
     here.close().await;
 }
 

@@ -74,7 +74,7 @@ impl Files {
             }
         }
         for contents in there.into_keys() {
-            if !self.store.is_known(contents.clone()).await? && self.is_there(&contents).await? {
+            if self.is_superfluous(&contents).await? {
                 report.find(format!("contents {} of {}: no file has them", contents.hash, contents.chitty_id));
             }
         }
@@ -94,6 +94,17 @@ impl Files {
         let what = if self.is_there(contents).await? { "do not have" } else { "are not there; they should have" };
         report.find(format!("contents {hash} of {chitty_id}: {what} {size} bytes"));
         Ok(())
+    }
+
+    /// Whether contents are in their place, and neither a file has them nor anybody will see to them.
+    async fn is_superfluous(&self, contents: &ContentsOf) -> Result<bool, FileError> {
+        // Else somebody is at work on them.
+        let Some(_alone) = self.pins.removal(contents.clone()) else { return Ok(false) };
+        if self.store.is_known(contents.clone()).await? || !self.is_there(contents).await? {
+            return Ok(false);
+        }
+        // The next start removes them.
+        Ok(!self.contents.awaited().await.map_err(FileError::place)?.contains(contents))
     }
 
     async fn is_there(&self, contents: &ContentsOf) -> Result<bool, FileError> {

@@ -1,13 +1,13 @@
 //! `files`: where contents are kept, and what files may be at the most.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use url::Url;
 
 use crate::blob::{Config, Limits, Location};
+use crate::store::Config as Store;
 use crate::yaml::{FromYaml, Scalar, Section};
 
 /// From a second to ten years.
@@ -23,13 +23,14 @@ const TOKEN_TTL: Duration = Duration::from_secs(3600);
 /// The folder of contents, in that of the store.
 const FOLDER: &str = "files";
 
-/// Reads the section; `store` is the store's folder.
-pub(super) fn read(files: &Section<'_>, store: &Path) -> Config {
+/// Reads the section.
+pub(super) fn read(files: &Section<'_>, store: &Store) -> Config {
     let size = |key, usual: ByteSize| files.within(key, &SIZES).unwrap_or(usual).as_u64();
     Config {
         location: files
             .optional::<Place>("store")
-            .map_or_else(|| Location::Folder(store.join(FOLDER)), |place| place.0),
+            .map_or_else(|| Location::Folder(store.path.join(FOLDER)), |place| place.0),
+        durability: store.durability,
         limits: Limits {
             max_bytes: size("max_bytes", MAX_BYTES),
             quota: size("quota", QUOTA),

@@ -135,7 +135,8 @@ fn an_empty_file_is_all_defaults() {
     };
     assert_eq!(config.proxy.limits, limits);
     let limits = blob::Limits { max_bytes: 5 << 30, quota: 1 << 30, token_ttl: Duration::from_secs(3600) };
-    assert_eq!(config.files, blob::Config { location: blob::Location::Folder("./data/files".into()), limits });
+    let (location, durability) = (blob::Location::Folder("./data/files".into()), store::Durability::PowerLoss);
+    assert_eq!(config.files, blob::Config { location, durability, limits });
     assert_eq!(config.proxy.trusted_proxies.len(), 0);
     let header = http::HeaderName::from_static("x-chittyos-api-key");
     assert_eq!(

@@ -5,6 +5,9 @@
 //! ever removed. *Awaited*: [`FileStore::expect_contents`] has noted that they may appear. *Referenced*: a file has them.
 //! *Unreferenced*: the last file that had them is gone; this is the same note as the first. What is noted may be removed
 //! by whoever makes sure that nobody is putting the same contents there at that moment, and is then forgotten.
+//!
+//! The first note may also be where the contents are, if it outlasts the process there ([`Noted::InPlace`]): that takes one
+//! change less.
 
 use async_trait::async_trait;
 
@@ -52,6 +55,17 @@ pub struct NewFile {
     pub how: Arrival,
     /// What must be so for it to be kept.
     pub only_if: Condition,
+    /// Where it is noted that its contents are in their place.
+    pub noted: Noted,
+}
+
+/// Who would remove contents that no file got in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// The store knows of them: [`FileStore::expect_contents`], or a file has them.
+    InStore,
+    /// The place where they are has a note of its own, which outlasts the process; the store may know nothing of them.
+    InPlace,
 }
 
 /// How a file came.
@@ -176,7 +190,7 @@ pub trait FileStore: Send + Sync {
     /// Notes that contents may appear in their place, unless a file has them. Whether a file has them.
     async fn expect_contents(&self, contents: ContentsOf) -> Result<bool, StoreError>;
 
-    /// Keeps a file. The contents must be referenced or noted.
+    /// Keeps a file. The contents must be referenced or noted, in the store unless it says otherwise.
     ///
     /// # Errors
     /// [`StoreError::QuotaExceeded`], [`StoreError::TooManyStoredFiles`], [`StoreError::TokenUsed`],

@@ -14,7 +14,7 @@ use crate::model::time::Time;
 use crate::store::context::Place;
 use crate::store::embedded::Embedded;
 use crate::store::file::{
-    Arrival, Bucket, Condition, ContentsOf, Listed, MAX_STORED_FILES, NewFile, StoredPage, StoredQuery, Usage,
+    Arrival, Bucket, Condition, ContentsOf, Listed, MAX_STORED_FILES, NewFile, Noted, StoredPage, StoredQuery, Usage,
 };
 use crate::store::migration::m0003_files::UsageRecord;
 use crate::store::{Engine, FileStore, Store, StoreError};
@@ -56,6 +56,7 @@ fn new_file(owner: &str, name: &str, text: &str) -> NewFile {
         quota: u64::MAX,
         how: Arrival::Api,
         only_if: Condition::Always,
+        noted: Noted::InStore,
     }
 }
 
@@ -264,6 +265,14 @@ async fn nothing_is_kept_that_nobody_expected(engine: Engine) {
     let longer = NewFile { contents: Contents { size: 2, ..contents("x") }, ..new_file("alice", "s/b", "x") };
     assert!(matches!(put(&store, longer).await, Err(StoreError::Unavailable(_))));
     assert_eq!(usage(&store).await, (1, 1));
+    // Those that are noted where they are need no note here, and one that is here goes.
+    let noted = |name: &str, text: &str| NewFile { noted: Noted::InPlace, ..new_file("alice", name, text) };
+    store.keep_file(noted("s/c", "elsewhere")).await.unwrap();
+    store.expect_contents(of("alice", "both")).await.unwrap();
+    store.keep_file(noted("s/d", "both")).await.unwrap();
+    assert_eq!(store.unreferenced(None, 9).await.unwrap(), [of("bob", "x")]);
+    delete(&store, &["c", "d"]).await;
+    assert_eq!(store.unreferenced(None, 9).await.unwrap().len(), 3);
     whole(&store).await;
     store.close().await;
 }

@@ -10,7 +10,7 @@ use crate::model::time::Time;
 use crate::store::commit::{Transaction, unreadable};
 use crate::store::context::Place;
 use crate::store::embedded::context::{emit, note_sync, rows};
-use crate::store::file::{Arrival, Condition, ContentsOf, MAX_STORED_FILES, NewFile};
+use crate::store::file::{Arrival, Condition, ContentsOf, MAX_STORED_FILES, NewFile, Noted};
 use crate::store::migration::RecordError;
 use crate::store::migration::m0003_files::{StoredFileRecord, TokenUsedRecord};
 use crate::store::{StoreError, key};
@@ -40,7 +40,7 @@ pub(super) fn keep(transaction: &mut Transaction<'_>, new: NewFile) -> Result<St
         transaction.remove(&at)?;
     }
     transaction.insert(&at, &record::of_file(&file))?;
-    refer(transaction, &file, before.as_ref())?;
+    refer(transaction, &file, before.as_ref(), new.noted)?;
     rows::put(transaction, &file, before.is_none())?;
     bucket::make(transaction, &new.place)?;
     let now = transaction.now();
@@ -148,12 +148,20 @@ fn account(
 }
 
 /// Has `file` refer to its contents, and `before`, in whose place it is, no longer to its own.
-fn refer(transaction: &mut Transaction<'_>, file: &StoredFile, before: Option<&StoredFile>) -> Result<(), StoreError> {
+fn refer(
+    transaction: &mut Transaction<'_>,
+    file: &StoredFile,
+    before: Option<&StoredFile>,
+    noted: Noted,
+) -> Result<(), StoreError> {
     if before.is_some_and(|before| before.contents == file.contents) {
         return Ok(());
     }
     let contents = contents_of(file);
-    if !contents::forget(transaction, &contents)? && contents::size_of(transaction, &contents)?.is_none() {
+    let is_known = contents::forget(transaction, &contents)?
+        || noted == Noted::InPlace
+        || contents::size_of(transaction, &contents)?.is_some();
+    if !is_known {
         let why = format!("contents {} are to be kept, and nobody said that they would be", contents.hash);
         return Err(StoreError::Unavailable(why.into()));
     }
