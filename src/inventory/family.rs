@@ -115,7 +115,7 @@ impl Family {
     /// Whether a service has this very id.
     #[must_use]
     pub fn is_service_id(&self, name: &str) -> bool {
-        self.services.iter().any(|service| service.id == name)
+        self.by_name.get(name).is_some_and(|&index| self.services[index].id == name)
     }
 
     /// Whether the registry has a worker's service in an entry that the table cannot use.

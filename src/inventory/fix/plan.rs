@@ -45,8 +45,12 @@ impl Plan {
         let Some(family) = family else { return Self::default() };
         let services = Services::of(claims, Some(family));
         let held = services.held(claims, family);
+        let mut holders: HashMap<&Pattern, Vec<&Claim>> = HashMap::new();
         let mut by_file: BTreeMap<usize, Vec<(EntryId, &Claim)>> = BTreeMap::new();
         for claim in claims {
+            if let (Ok(pattern), Some(_)) = (&claim.pattern, claim.worker()) {
+                holders.entry(pattern).or_default().push(claim);
+            }
             if let Some(id) = claim.entry {
                 by_file.entry(id.file).or_default().push((id, claim));
             }
@@ -61,10 +65,10 @@ impl Plan {
             } else if let Some(service) = worker.and_then(|worker| services.service_of(worker)) {
                 let member = &family.services[service];
                 let whole = Pattern::whole(&member.host);
-                let taken = claims.iter().any(|claim| {
-                    let elsewhere = claim.entry.is_some_and(|id| id.file != file);
-                    let other = elsewhere || claim.worker() != worker;
-                    claim.worker().is_some() && other && claim.pattern.as_ref() == Ok(&whole)
+                let taken = holders.get(&whole).is_some_and(|holders| {
+                    holders
+                        .iter()
+                        .any(|claim| claim.entry.is_some_and(|id| id.file != file) || claim.worker() != worker)
                 });
                 of_service(&own, member, family, taken, &mut wanted);
             } else {
@@ -141,14 +145,11 @@ impl Plan {
 
     /// Whether the plan removes the cause of a finding.
     pub(in crate::inventory) fn mends(&self, finding: &Finding, claims: &[Claim]) -> bool {
-        let changed: HashMap<EntryId, &Change> = self
-            .files
-            .iter()
-            .flat_map(|(&file, wanted)| {
-                wanted.changes.iter().map(move |(&(block, entry), change)| (EntryId { file, block, entry }, change))
+        let goes = |index: &usize| {
+            claims[*index].entry.is_some_and(|id| {
+                self.files.get(&id.file).is_some_and(|wanted| wanted.changes.contains_key(&(id.block, id.entry)))
             })
-            .collect();
-        let goes = |index: &usize| claims[*index].entry.is_some_and(|id| changed.contains_key(&id));
+        };
         match finding.rule {
             Rule::GatewayUnclaimed => true,
             Rule::GatewayHost | Rule::ServiceExcess | Rule::RouteInvalid => {
