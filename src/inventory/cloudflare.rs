@@ -71,21 +71,28 @@ impl Account {
         let mut account = Self { id: id.to_owned(), ..Self::default() };
         seen("zones");
         let zones = client.list::<Zone>(&format!("/zones?account.id={id}"), true).await;
+        let mut end = ends(&zones);
         account.zones = take(zones, "the zones of the account", unread);
-        if unread.iter().any(|unread| unread.why.contains(client::REFUSED)) {
-            // Every other question would be refused, too.
-            return account;
-        }
         for index in 0..account.zones.len() {
             let zone = account.zones[index].clone();
+            if end {
+                break;
+            }
             seen(&zone.name);
             if !is_account_id(&zone.id) {
                 unread.push(Unread::new(format!("cloudflare: zone {}", zone.name), "has an id that is none"));
                 continue;
             }
             let routes = client.list::<Route>(&format!("/zones/{}/workers/routes", zone.id), false).await;
-            let routes = take(routes, &format!("the routes of zone {}", zone.name), unread);
+            end = ends(&routes);
+            let after = account.zones.len() - index - 1;
+            let others = if end && after > 0 { format!(", and {after} zones after it") } else { String::new() };
+            let routes = take(routes, &format!("the routes of zone {}{others}", zone.name), unread);
             account.routes.extend(routes.into_iter().map(|route| (index, route)));
+        }
+        if end {
+            unread.push(Unread::new("cloudflare: the custom domains of the account", "were not asked for any more"));
+            return account;
         }
         seen("custom domains");
         let domains = client.list::<Domain>(&format!("/accounts/{id}/workers/domains"), false).await;
@@ -141,6 +148,11 @@ impl Account {
             claim.zone = name.map(|name| (*name).to_owned());
         }
     }
+}
+
+/// Whether asking for more would come to the same.
+fn ends<T>(list: &(Vec<T>, Option<ApiError>)) -> bool {
+    list.1.as_ref().is_some_and(ApiError::is_final)
 }
 
 /// What a list has, be it whole or not; why it is not goes to `unread`.

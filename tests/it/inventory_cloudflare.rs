@@ -152,6 +152,7 @@ fn what_fails_is_said_and_what_was_read_stays() {
         ("forbidden", &["403", "z1.test", "Workers Routes:Read"][..], Some("r1"), 124),
         ("failing", &["500", "custom domains"][..], Some("r1"), 130),
         ("pausing", &["86400", "429"][..], None, 3),
+        ("no-end", &["429", "4 of them", "any more"][..], None, 5),
         ("garbled", &["not understood"][..], None, 3),
         ("moved", &["302"][..], None, 3),
         ("endless", &["for ever"][..], None, 2_100),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -22,20 +23,18 @@ const PER_PAGE: usize = 50;
 const MAX_ANSWER: usize = 8 << 20;
 /// How often one page is asked for again.
 const RETRIES: u32 = 4;
-/// Longest that is waited because the API says so, each time. Its limit is for five minutes.
-const MAX_WAIT: Duration = Duration::from_secs(300);
+/// Longest that is waited in all, because the API says so or fails. Its own limit is for five minutes.
+const MAX_WAIT: Duration = Duration::from_secs(600);
 /// Waited where the API does not say how long, and doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What messages of refused tokens hold.
-pub(super) const REFUSED: &str = "the token is not accepted";
 
 /// Why a list is not whole.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "their messages say it")]
 pub enum ApiError {
-    #[error("{REFUSED} (401){0}; make one at dash.cloudflare.com/profile/api-tokens")]
+    #[error("the token is not accepted (401){0}; make one at dash.cloudflare.com/profile/api-tokens")]
     Unauthorized(String),
     #[error("the token may not read this (403){0}; it needs Zone:Read, Workers Routes:Read and Workers Scripts:Read")]
     Forbidden(String),
@@ -69,6 +68,15 @@ pub struct Client {
     base: String,
     token: Token,
     authorization: HeaderValue,
+    /// What has been waited so far.
+    waited: Mutex<Duration>,
+}
+
+impl ApiError {
+    /// Whether every other question would be answered in the same way.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Unauthorized(_) | Self::Limited | Self::LimitedFor(_) | Self::Unreachable(_))
+    }
 }
 
 #[derive(Deserialize)]
@@ -129,7 +137,13 @@ impl Client {
         root.set_fragment(None);
         root.set_username("").ok();
         root.set_password(None).ok();
-        Ok(Self { http, base: root.as_str().trim_end_matches('/').to_owned(), token, authorization })
+        Ok(Self {
+            http,
+            base: root.as_str().trim_end_matches('/').to_owned(),
+            token,
+            authorization,
+            waited: Mutex::new(Duration::ZERO),
+        })
     }
 
     /// Every entry of the list at `path`, or those up to an error. `paged`: whether the API takes `page` there.
@@ -196,22 +210,36 @@ impl Client {
                 StatusCode::TOO_MANY_REQUESTS if last => return Err(ApiError::Limited),
                 StatusCode::TOO_MANY_REQUESTS => {
                     let pause = asked.unwrap_or(wait);
-                    if pause > MAX_WAIT {
+                    if !self.wait(pause).await {
                         return Err(ApiError::LimitedFor(pause.as_secs()));
                     }
-                    tokio::time::sleep(pause).await;
                 }
                 StatusCode::UNAUTHORIZED => return Err(ApiError::Unauthorized(self.said_in(&body))),
                 StatusCode::FORBIDDEN => return Err(ApiError::Forbidden(self.said_in(&body))),
-                status if status.is_server_error() && last => {
-                    return Err(ApiError::Failed { status: status.as_u16(), said: self.said_in(&body) });
+                status if status.is_server_error() => {
+                    if last || !self.wait(wait).await {
+                        return Err(ApiError::Failed { status: status.as_u16(), said: self.said_in(&body) });
+                    }
                 }
-                status if status.is_server_error() => tokio::time::sleep(wait.min(MAX_WAIT)).await,
                 status => return Err(ApiError::Refused { status: status.as_u16(), said: self.said_in(&body) }),
             }
             wait *= 2;
         }
         Err(ApiError::Limited)
+    }
+
+    /// Waits, unless that would be more than [`MAX_WAIT`] in all.
+    async fn wait(&self, pause: Duration) -> bool {
+        {
+            let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+            let sum = waited.saturating_add(pause);
+            if sum > MAX_WAIT {
+                return false;
+            }
+            *waited = sum;
+        }
+        tokio::time::sleep(pause).await;
+        true
     }
 
     fn said_in(&self, body: &[u8]) -> String {
