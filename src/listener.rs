@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use socket2::{Domain, Socket, Type};
@@ -56,7 +57,12 @@ pub fn limit_unsent(addresses: &[SocketAddr]) -> io::Result<()> {
             && socket.local_addr().ok().and_then(|it| it.as_socket()).is_some_and(|it| addresses.contains(&it))
     };
     for entry in std::fs::read_dir("/proc/self/fd")? {
-        let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        // Files, the store's among them, are nobody's business here.
+        let is_socket =
+            std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(b"socket:"));
+        let Some(number) = number.filter(|_| is_socket) else { continue };
         // Others close meanwhile.
         let descriptor = match second_descriptor(number) {
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => continue,

@@ -161,7 +161,7 @@ fn mend(mut inventory: Inventory, write: bool) -> Result<ExitCode, String> {
         }
         inventory = Inventory::of(sources);
     } else {
-        output::complain(&format!("{} files would change; --write changes them", mended.len()));
+        output::complain(&format!("files that would change: {}; --write changes them", mended.len()));
     }
     let left = inventory.findings.iter().filter(|finding| write && !finding.fixable).count();
     if left > 0 {

@@ -161,6 +161,7 @@ pub(super) fn broke(
     let by_upstream = *error.esource() == ErrorSource::Upstream;
     // A connection that its server ended as this request came says nothing of the server.
     let stale = reused && by_upstream && !matches!(error.retry, RetryType::Decided(false));
+    let was_idle = stale && is_end_of_http_1(error);
     error.set_retry(false);
     if !silent && !by_upstream {
         return;
@@ -175,10 +176,20 @@ pub(super) fn broke(
     let is_allowed = stale || upstream.service().retry.on.contains(&cause);
     if is_allowed
         && may_repeat(session, context)
-        && (stale && is_replaced(context, metrics) || granted(context, cause, metrics))
+        && (was_idle && is_replaced(context, metrics) || granted(context, cause, metrics))
     {
         error.set_retry(true);
         give_time(session, context);
+    }
+}
+
+/// Whether a connection of HTTP/1 ended before its answer's header. One of HTTP/2 carries many requests at once, and its end
+/// or that of a stream is no matter of one that had been idle.
+fn is_end_of_http_1(error: &Error) -> bool {
+    match error.etype() {
+        ErrorType::ConnectionClosed => true,
+        ErrorType::ReadError => error.root_cause().is::<std::io::Error>(),
+        _ => false,
     }
 }
 

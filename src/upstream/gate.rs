@@ -48,6 +48,9 @@ impl Gate {
     }
 
     fn poll_open(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.phase.load(Ordering::Acquire) == OPEN {
+            return Poll::Ready(());
+        }
         self.waiting.register(cx.waker());
         match self.phase.load(Ordering::Acquire) {
             SHUT => Poll::Pending,

@@ -147,6 +147,11 @@ fn connections_over_http2_that_their_server_ends_all_the_time_cost_no_get() {
     let (answered, failed) = load.finish();
     assert!(failed.is_empty(), "{} of {answered} failed: {:?}", failed.len(), &failed[..failed.len().min(5)]);
     assert_eq!(daemon.explained("http://svc.chitty.test/")["in_flight"][0], 0);
+    let idle = daemon.metric_sum("chittyconnect_upstream_retries_total", &["cause=\"idle\""]);
+    assert_eq!(
+        idle, 0.0,
+        "a connection with many requests on it was not idle: what is repeated comes out of the budget"
+    );
 }
 
 #[test]

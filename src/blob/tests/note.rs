@@ -21,6 +21,14 @@ fn notes(here: &Here) -> usize {
     here.there().iter().filter(|name| name.starts_with("uploads/")).count()
 }
 
+/// `kept`, whose contents are `kept`, is all that is left, and closes.
+async fn nothing_but(here: Here, kept: &StoredFile) {
+    assert_eq!(here.there(), [name_of(b"kept")]);
+    assert_eq!(here.content(kept).await, b"kept");
+    here.is_whole().await;
+    here.close().await;
+}
+
 #[tokio::test]
 async fn who_is_killed_before_the_record_leaves_what_the_next_start_removes() {
     let here = open(1 << 30);
@@ -33,10 +41,7 @@ async fn who_is_killed_before_the_record_leaves_what_the_next_start_removes() {
     // Nobody has them, and that will be seen to.
     here.is_whole().await;
     here.files.sweep().await.unwrap();
-    assert_eq!(here.there(), [name_of(b"kept")]);
-    assert_eq!(here.content(&kept).await, b"kept");
-    here.is_whole().await;
-    here.close().await;
+    nothing_but(here, &kept).await;
 }
 
 #[tokio::test]
@@ -50,10 +55,7 @@ async fn who_is_killed_after_the_record_leaves_a_name_too_many() {
     let here = here.reopened().await;
     here.files.sweep().await.unwrap();
     here.files.remove_all_unreferenced().await.unwrap();
-    assert_eq!(here.there(), [name_of(b"kept")]);
-    assert_eq!(here.content(&kept).await, b"kept");
-    here.is_whole().await;
-    here.close().await;
+    nothing_but(here, &kept).await;
 }
 
 #[tokio::test]
@@ -70,9 +72,7 @@ async fn who_is_killed_before_the_second_name_leaves_the_first_and_harms_nobody(
     write(b"kept", "bob");
     here.is_whole().await;
     here.files.sweep().await.unwrap();
-    assert_eq!(here.there(), [name_of(b"kept")]);
-    assert_eq!(here.content(&kept).await, b"kept");
-    here.close().await;
+    nothing_but(here, &kept).await;
 }
 
 #[tokio::test]
@@ -147,9 +147,7 @@ async fn what_the_store_never_answered_for_is_nobodys_after_the_next_start() {
     // Nobody has them, and that will be seen to.
     here.is_whole().await;
     here.files.sweep().await.unwrap();
-    assert_eq!(here.there(), [name_of(b"kept")]);
-    assert_eq!(here.content(&kept).await, b"kept");
-    here.close().await;
+    nothing_but(here, &kept).await;
 }
 
 #[tokio::test]
